@@ -1,0 +1,249 @@
+//! Where the planes of a surface lie in its memory.
+//!
+//! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::blocks`],
+//! [`Layout::buffer`]) or it is what a peer alleged and a check confirmed ([`Layout::from_allegation`]).
+
+pub mod blocks;
+mod linear;
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::units::lcm;
+use crate::{Bytes, Error, Extent, Format, Kind, Modifier, Px, Result, Stage};
+
+/// The most planes a layout has, as in `drm_mode_fb_cmd2`.
+pub const MAX_PLANES: usize = 4;
+
+/// Where one plane lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PlaneLayout {
+    /// First byte, counted from the start of the memory.
+    pub offset: Bytes,
+    /// Distance between two rows (of elements; of tile bytes for a compression plane). A tiled plane counts it as if its
+    /// pixels lay in rows: width of the padded plane × bytes an element.
+    pub stride: Bytes,
+    /// Bytes from the first to the end of the last row, padding included.
+    pub size: Bytes,
+}
+
+impl PlaneLayout {
+    /// The first byte behind the plane, or `None` where no memory reaches.
+    pub const fn end(self) -> Option<Bytes> {
+        self.offset.checked_add(self.size)
+    }
+}
+
+/// What the parties of a surface demand of its layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Constraints {
+    /// The stride of each pixel plane is a multiple of this. Merge rule over parties: least common multiple.
+    pub stride_align: Bytes,
+    /// The offset of each plane is a multiple of this. Merge rule over parties: least common multiple.
+    pub offset_align: Bytes,
+}
+
+impl Constraints {
+    /// No demands: rows and planes follow each other without padding.
+    pub const NONE: Self = Self { stride_align: Bytes(1), offset_align: Bytes(1) };
+}
+
+impl Default for Constraints {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// The layout of a surface, or of a byte buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    image: Option<(Format, Extent)>,
+    modifier: Modifier,
+    planes: [PlaneLayout; MAX_PLANES],
+    count: usize,
+    size: Bytes,
+}
+
+impl Layout {
+    /// A byte buffer: no format, no extent, one plane.
+    ///
+    /// # Errors
+    /// `Invalid` if `size` is 0 or more than a file can have (2⁶³ − 1).
+    pub fn buffer(size: Bytes) -> Result<Self> {
+        let plane = PlaneLayout { offset: Bytes::ZERO, stride: size, size };
+        Self::checked(None, Modifier::LINEAR, &[plane], Bytes(i64::MAX as u64))
+            .map_err(|refusal| refusal.into_error(Stage::Allocate, Kind::Invalid).asked(format!("a buffer of {size}")))
+    }
+
+    /// The layout that a peer says a surface has, checked: every plane lies inside `memory`, none overlaps another, and
+    /// strides and sizes are exactly those the modifier's rule gives. What padding the peer chose is its own affair.
+    /// Neither format nor extent: a byte buffer.
+    ///
+    /// # Errors
+    /// `Unsupported` if the modifier is unknown (what is not known is never taken for linear) or cannot carry the format;
+    /// `Malformed` if the rest does not fit together.
+    ///
+    /// ```
+    /// use handover_model::{Bytes, Extent, Format, Layout, Modifier, PlaneLayout};
+    /// let extent = Extent::new(4, 4)?;
+    /// let plane = PlaneLayout { offset: Bytes(0), stride: Bytes(16), size: Bytes(64) };
+    /// let allege = |memory| {
+    ///     Layout::from_allegation(Some(Format::XRGB8888), Some(extent), Modifier::LINEAR, &[plane], memory)
+    /// };
+    /// assert!(allege(Bytes(64)).is_ok());
+    /// assert!(allege(Bytes(63)).is_err());
+    /// # Ok::<(), handover_model::Error>(())
+    /// ```
+    pub fn from_allegation(
+        format: Option<Format>,
+        extent: Option<Extent>,
+        modifier: Modifier,
+        planes: &[PlaneLayout],
+        memory: Bytes,
+    ) -> Result<Self> {
+        let image = match (format, extent) {
+            (Some(format), Some(extent)) => Ok(Some((format, extent))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Refusal::Malformed("a format without an extent".into())),
+            (None, Some(_)) => Err(Refusal::Malformed("an extent without a format".into())),
+        };
+        image.and_then(|image| Self::checked(image, modifier, planes, memory)).map_err(|refusal| {
+            let asked = match (format, extent) {
+                (Some(format), Some(extent)) => format!("a layout of {format} {modifier}, {extent}, in {memory}"),
+                _ => format!("a layout of a buffer, {modifier}, in {memory}"),
+            };
+            refusal.into_error(Stage::Import, Kind::Malformed).asked(asked)
+        })
+    }
+
+    /// The one place where a layout comes from.
+    fn checked(
+        image: Option<(Format, Extent)>,
+        modifier: Modifier,
+        planes: &[PlaneLayout],
+        memory: Bytes,
+    ) -> Result<Self, Refusal> {
+        let mut own = [PlaneLayout::default(); MAX_PLANES];
+        match own.get_mut(..planes.len()) {
+            Some(own) if !planes.is_empty() => own.copy_from_slice(planes),
+            _ => return Err(Refusal::Malformed(format!("{} planes; a layout has 1 to {MAX_PLANES}", planes.len()))),
+        }
+        let mut end = Bytes::ZERO;
+        for (index, plane) in planes.iter().enumerate() {
+            if plane.size == Bytes::ZERO {
+                return Err(Refusal::Malformed(format!("plane {index} is empty")));
+            }
+            if plane.offset < end {
+                let what =
+                    format!("plane {index} begins at {}, before the end of the one before it, {end}", plane.offset);
+                return Err(Refusal::Malformed(what));
+            }
+            end = match plane.end() {
+                Some(end) if end <= memory => end,
+                _ => {
+                    let PlaneLayout { offset, size, .. } = plane;
+                    return Err(Refusal::Malformed(format!(
+                        "plane {index} ({size} from {offset} on) reaches beyond the memory"
+                    )));
+                }
+            };
+        }
+        match (image, modifier) {
+            (None, Modifier::LINEAR) => match planes {
+                [plane] if plane.offset == Bytes::ZERO && plane.stride == plane.size => {}
+                _ => return Err(Refusal::Malformed("a buffer has one plane, one row long, from byte 0 on".into())),
+            },
+            (None, _) => return Err(Refusal::Malformed("a buffer is always linear".into())),
+            (Some((format, extent)), Modifier::LINEAR) => linear::check(format, extent, planes)?,
+            (Some((format, extent)), Modifier::SIM_BLOCKS) => blocks::check(format, extent, planes)?,
+            (Some(_), Modifier::INVALID) => {
+                return Err(Refusal::Unsupported("without a modifier nobody but the producer knows the layout".into()));
+            }
+            (Some(_), _) => return Err(Refusal::Unsupported("this modifier is not known here".into())),
+        }
+        Ok(Self { image, modifier, planes: own, count: planes.len(), size: end })
+    }
+
+    /// The format; `None` for a byte buffer.
+    pub const fn format(&self) -> Option<Format> {
+        match self.image {
+            Some((format, _)) => Some(format),
+            None => None,
+        }
+    }
+
+    /// Width and height; `None` for a byte buffer.
+    pub const fn extent(&self) -> Option<Extent> {
+        match self.image {
+            Some((_, extent)) => Some(extent),
+            None => None,
+        }
+    }
+
+    /// How the elements lie.
+    pub const fn modifier(&self) -> Modifier {
+        self.modifier
+    }
+
+    /// The planes, in ascending order of their offsets; at least one.
+    pub fn planes(&self) -> &[PlaneLayout] {
+        self.planes.get(..self.count).unwrap_or(&self.planes)
+    }
+
+    /// One plane.
+    pub fn plane(&self, index: usize) -> Option<PlaneLayout> {
+        self.planes().get(index).copied()
+    }
+
+    /// Bytes from the start of the memory to the end of the last plane.
+    pub const fn size(&self) -> Bytes {
+        self.size
+    }
+
+    /// Does it have a compression plane?
+    pub const fn has_compression(&self) -> bool {
+        self.modifier.0 == Modifier::SIM_BLOCKS.0 && self.count > 1
+    }
+
+    /// The same pixels without the compression plane, once an export has dropped it. The memory stays as it is.
+    #[must_use]
+    pub fn without_compression(self) -> Self {
+        let first = self.planes().first().copied().unwrap_or_default();
+        if !self.has_compression() {
+            return self;
+        }
+        let mut planes = [PlaneLayout::default(); MAX_PLANES];
+        planes[0] = first;
+        Self { planes, count: 1, size: first.end().unwrap_or(self.size), ..self }
+    }
+
+    /// The smallest block of pixels that can be written without touching a byte that belongs to other pixels too: the
+    /// least common multiple of tile, compression block (one metadata byte) and chroma step. Width, then height.
+    pub fn write_unit(&self) -> (Px, Px) {
+        let tile = if self.modifier == Modifier::SIM_BLOCKS { blocks::TILE_EDGE.get() } else { 1 };
+        let planes = self.format().map_or(&[][..], Format::planes);
+        let step = |unit: u32, plane_step: u32| {
+            let both = lcm(u64::from(unit), u64::from(plane_step)).and_then(|both| u32::try_from(both).ok());
+            both.unwrap_or(unit)
+        };
+        let wide = planes.iter().fold(tile, |unit, plane| step(unit, plane.horizontal_subsampling));
+        let high = planes.iter().fold(tile, |unit, plane| step(unit, plane.vertical_subsampling));
+        (Px(wide), Px(high))
+    }
+}
+
+/// Why planes are no layout. Whose fault that is depends on who asked.
+#[derive(Debug)]
+enum Refusal {
+    Malformed(String),
+    Unsupported(String),
+}
+
+impl Refusal {
+    fn into_error(self, stage: Stage, malformed: Kind) -> Error {
+        match self {
+            Self::Malformed(why) => Error::new(stage, malformed).why(why),
+            Self::Unsupported(why) => Error::new(stage, Kind::Unsupported).why(why),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Acquire: a place in line on every surface of a set, then exclusion by fences. Mapping is another word, `access`.
+//!
+//! # Contract
+//!
+//! [`acquire`] takes the place at once; what is left is to wait, by [`Acquire::wait`], by [`Acquire::poll`] with
+//! [`Acquire::as_fd`](std::os::fd::AsFd) in a poll loop, or not at all: dropping it leaves the line. Two sets that share
+//! surfaces are ordered the same way on all of them, whatever order they are named in. A thread that already holds a lease
+//! and acquires another can deadlock with one that does it the other way round: the deadline ends that, and the error
+//! names both holders.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use handover_model::{Access, Region, Stage, Usage};
+
+use crate::backend::software::control::Control;
+use crate::backend::software::poll::Watch;
+use crate::backend::software::reservation::working_set::{self, Attached};
+use crate::backend::software::reservation::{Attach, Dependency, Outcome, Phase, Reservation, Trouble, Word};
+use crate::deadline::Deadline;
+use crate::error::{Blocked, Error, Holder, Kind, Result};
+use crate::lease::{Lease, Part, Share};
+use crate::surface::Surface;
+
+/// One wish: a surface, what to do with it, and in which of its cells.
+pub type Wish<'a> = (&'a Surface, Access, Region);
+
+/// CPU access belongs to no fence context.
+const NO_FENCE: (u64, u64) = (0, 0);
+
+/// A place in line. Becomes a [`Lease`]; dropped, it leaves the line.
+#[derive(Debug)]
+#[must_use = "dropping an Acquire leaves the line"]
+pub struct Acquire {
+    /// `None` once it became a lease.
+    share: Option<Arc<Share>>,
+    waiting: Waiting,
+    deadline: Deadline,
+    watch: Option<Watch>,
+}
+
+/// The entries before ours, and what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// With the index of the part whose surface it is.
+    pub(crate) dependencies: Vec<(usize, Dependency)>,
+    /// Some entry before ours died or failed: the content may be torn.
+    pub(crate) torn: bool,
+}
+
+/// Takes a place in line for CPU access to all of `set`. Waits only if a reservation is full, and not beyond `deadline`,
+/// which also bounds [`Acquire::wait`].
+///
+/// # Errors
+/// [`Kind::Full`] at the deadline, [`Kind::Unsupported`] for WRITE on a READ import, [`Kind::LayoutChanged`],
+/// [`Kind::Spoiled`], [`Kind::Invalid`] for an empty set.
+pub fn acquire(set: &[Wish<'_>], deadline: Deadline) -> Result<Acquire> {
+    let (share, waiting) = line_up(&check(set)?, true, NO_FENCE, deadline, Stage::Acquire)?;
+    Ok(Acquire { share: Some(Arc::new(share)), waiting, deadline, watch: None })
+}
+
+/// CPU access to all of `set` if nobody is in the way now; takes no place in line otherwise.
+pub fn try_acquire(set: &[Wish<'_>]) -> Result<Option<Lease>> {
+    // Look before taking a place: even a place given back at once would make others wait for a moment.
+    let claims = check(set)?;
+    if claims.iter().any(|claim| claim.0.0.pool.reservation().would_wait(&wish(claim, true, NO_FENCE))) {
+        return Ok(None);
+    }
+    match acquire(set, Deadline::now()) {
+        Ok(mut acquire) => acquire.poll(),
+        Err(error) if *error.kind() == Kind::Full => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Acquire {
+    /// Waits until every entry before ours has ended.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`] names whose entries were in the way and what this process holds meanwhile. Nothing is granted and
+    /// the place in line is given up.
+    pub fn wait(mut self) -> Result<Lease> {
+        let Some(share) = self.share.take() else {
+            return Err(Error::new(Stage::Acquire, Kind::Unreachable));
+        };
+        self.waiting.wait(&share, self.deadline, Stage::Acquire)?;
+        Lease::granted(share, self.waiting.torn)
+    }
+
+    /// The lease if it is our turn, `None` if not yet. After an error or a lease there is nothing more to come.
+    pub fn poll(&mut self) -> Result<Option<Lease>> {
+        let Some(share) = &self.share else {
+            return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
+        };
+        if !self.waiting.look(share) {
+            if self.deadline.has_passed() && self.deadline != Deadline::now() {
+                let error = self.waiting.timed_out(share, Stage::Acquire);
+                self.share = None;
+                return Err(error);
+            }
+            return Ok(None);
+        }
+        match self.share.take() {
+            Some(share) => Lease::granted(share, self.waiting.torn).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A descriptor that becomes readable when [`Acquire::poll`] is worth calling. Made at the first call.
+    pub fn descriptor(&mut self) -> Result<BorrowedFd<'_>> {
+        let Some(share) = &self.share else {
+            return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
+        };
+        let watch = match self.watch.take() {
+            Some(watch) => watch,
+            None => Watch::start(share, &self.waiting.dependencies)?,
+        };
+        let watch: &Watch = self.watch.insert(watch);
+        Ok(watch.as_fd())
+    }
+
+    /// The descriptor itself, for an event loop that wants to own it.
+    pub fn owned_descriptor(&mut self) -> Result<OwnedFd> {
+        let fd = self.descriptor()?;
+        fd.try_clone_to_owned().map_err(crate::error::os(Stage::Acquire, "duplicate a poll descriptor"))
+    }
+
+    /// Leaves the line.
+    pub fn cancel(self) {}
+}
+
+impl Drop for Acquire {
+    fn drop(&mut self) {
+        if let Some(share) = &self.share {
+            share.withdraw();
+        }
+    }
+}
+
+impl Waiting {
+    /// Are all over? Drops those that are.
+    pub(crate) fn look(&mut self, share: &Share) -> bool {
+        while let Some((part, dependency)) = self.dependencies.last_mut() {
+            let Some(ended) = share.reservation(*part).and_then(|r| r.is_over(dependency)) else {
+                return false;
+            };
+            self.note(ended);
+            self.dependencies.pop();
+        }
+        true
+    }
+
+    /// Waits for each in turn. On a time-out the places in line are given up.
+    pub(crate) fn wait(&mut self, share: &Share, deadline: Deadline, stage: Stage) -> Result<()> {
+        while let Some((part, dependency)) = self.dependencies.last_mut() {
+            let Some(reservation) = share.reservation(*part) else {
+                return Err(Error::new(stage, Kind::Unreachable));
+            };
+            match reservation.wait(dependency, deadline.at()) {
+                Outcome::Ended(ended) => self.note(ended),
+                Outcome::TimedOut => {
+                    let error = self.timed_out(share, stage);
+                    share.withdraw();
+                    return Err(error);
+                }
+            }
+            self.dependencies.pop();
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, ended: Option<Phase>) {
+        self.torn |= ended.is_some_and(Phase::is_failure);
+    }
+
+    /// The error that names both sides: whom we wait for, and what we hold.
+    pub(crate) fn timed_out(&self, share: &Share, stage: Stage) -> Error {
+        let mut blocked = Blocked::default();
+        for (part, dependency) in &self.dependencies {
+            if let Some(reservation) = share.reservation(*part) {
+                blocked.by.push(holder(reservation, dependency.surface, dependency.word));
+            }
+        }
+        for part in share.parts() {
+            let reservation = part.surface.0.pool.reservation();
+            for surface in 0..part.surface.0.pool.surfaces() {
+                let held = reservation.live_entries(surface).filter(|(index, word, _)| {
+                    word.owner() == reservation.owner() && word.is_lease() && !share.has(surface, *index)
+                });
+                for (_, word, _) in held {
+                    let holder = holder(reservation, surface, word);
+                    if !blocked.holding.contains(&holder) {
+                        blocked.holding.push(holder);
+                    }
+                }
+            }
+        }
+        Error::new(stage, Kind::Timeout(blocked))
+            .asked(share.describe())
+            .found("work in the way that did not end before the deadline")
+    }
+}
+
+fn holder(reservation: &Reservation<Control>, surface: u32, word: Word) -> Holder {
+    Holder {
+        pid: reservation.pid_of(word.owner()),
+        owner: word.owner(),
+        surface,
+        usage: word.usage().word(),
+        lease: word.is_lease(),
+    }
+}
+
+/// One wish in the reservation's own terms; the public ones never say `Kernel` or `Bookkeep`.
+pub(crate) type Claim<'a> = (&'a Surface, Usage, Region);
+
+pub(crate) fn wish(&(surface, usage, region): &Claim<'_>, lease: bool, (context, seq): (u64, u64)) -> Attach {
+    Attach { surface: surface.0.index, usage, region, lease, context, seq }
+}
+
+/// What may be said of a set before anything is attached; the set in the reservation's terms.
+pub(crate) fn check<'a>(set: &[Wish<'a>]) -> Result<Vec<Claim<'a>>> {
+    if set.is_empty() {
+        return Err(Error::new(Stage::Acquire, Kind::Invalid).asked("an empty set").why("there is nothing to wait for"));
+    }
+    let claim = |&(surface, access, region): &Wish<'a>| {
+        surface.may(access)?;
+        surface.check_content()?;
+        Ok((surface, access.usage(), region))
+    };
+    set.iter().map(claim).collect()
+}
+
+/// Attaches a set; waits while a reservation is full, not beyond the deadline.
+pub(crate) fn line_up(
+    set: &[Claim<'_>],
+    lease: bool,
+    fence: (u64, u64),
+    deadline: Deadline,
+    stage: Stage,
+) -> Result<(Share, Waiting)> {
+    loop {
+        match try_line_up(set, lease, fence) {
+            Ok(lined) => return Ok(lined),
+            Err(refusal) => make_room(set, refusal, deadline, stage)?,
+        }
+    }
+}
+
+/// After a refused attach: waits until something changes on the surface that was full. Any other refusal is final, and so
+/// is that one at the deadline.
+pub(crate) fn make_room(
+    set: &[Claim<'_>],
+    (position, trouble): (usize, Trouble),
+    deadline: Deadline,
+    stage: Stage,
+) -> Result<()> {
+    match (trouble, set.get(position)) {
+        (Trouble::Full(index), Some((surface, ..))) if !deadline.has_passed() => {
+            surface.0.pool.reservation().wait_for_room(index, deadline.at());
+            Ok(())
+        }
+        _ => Err(trouble.at(stage)),
+    }
+}
+
+/// Attaches a set once. On an error nothing is taken; it comes with the position of the claim that met it.
+pub(crate) fn try_line_up(
+    set: &[Claim<'_>],
+    lease: bool,
+    fence: (u64, u64),
+) -> Result<(Share, Waiting), (usize, Trouble)> {
+    let wishes: Vec<_> =
+        set.iter().map(|claim| (claim.0.0.pool.reservation(), wish(claim, lease, fence))).collect();
+    let Attached { entries, dependencies } = working_set::attach(&wishes)?;
+    let part = |(&(surface, usage, region), entry): (&Claim<'_>, _)| Part { surface: surface.clone(), usage, region, entry };
+    let parts = set.iter().zip(entries).map(part).collect();
+    Ok((Share::new(parts), Waiting { dependencies, torn: false }))
+}

@@ -1,0 +1,3 @@
+//! Where surfaces live and who keeps their fences. One folder a backend.
+
+pub mod software;

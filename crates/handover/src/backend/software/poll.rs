@@ -1,0 +1,166 @@
+//! Descriptors for poll loops: one thread a process sleeps for everybody on the event words of their surfaces.
+//!
+//! Started by the first watch. It sleeps in `futex_waitv` on at most 127 event words plus its own, wakes at least once a
+//! slice to look after dead owners, and writes eventfds that never leave the process: whoever held one elsewhere could read
+//! the wake away.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use handover_model::{Result, Stage};
+use handover_sys::clock::Monotonic;
+use handover_sys::{eventfd, futex};
+
+use super::control::Control;
+use super::pool::Pool;
+use super::reservation::layout::Block;
+use super::reservation::platform::Platform as _;
+use super::reservation::{Dependency, Reservation, SLICE};
+use crate::error::os;
+use crate::lease::Share;
+use crate::surface::lock;
+
+/// One registered wait. Dropping it takes the registration back.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    id: u64,
+    descriptor: OwnedFd,
+}
+
+#[derive(Debug)]
+struct Registration {
+    id: u64,
+    waits: Vec<(Arc<Pool>, Dependency)>,
+    descriptor: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Watcher {
+    registrations: Mutex<Vec<Registration>>,
+    /// Bumped when `registrations` changes, so that the thread's sleep ends.
+    changed: AtomicU32,
+}
+
+/// Event words in one sleep, the watcher's own not counted.
+const WORDS: usize = 127;
+/// With more waits than words, or without `futex_waitv` (before Linux 5.16), the thread looks this often.
+const LOOK: Duration = Duration::from_millis(1);
+
+static WATCHER: OnceLock<Arc<Watcher>> = OnceLock::new();
+static IDS: AtomicU64 = AtomicU64::new(0);
+
+impl Watch {
+    /// A descriptor that becomes readable once all these dependencies are over.
+    pub(crate) fn start(share: &Share, dependencies: &[(usize, Dependency)]) -> Result<Self> {
+        let ours = eventfd::create().map_err(os(Stage::Acquire, "make an eventfd"))?;
+        let descriptor = ours.try_clone().map_err(os(Stage::Acquire, "duplicate an eventfd"))?;
+        let pool = |part: usize| share.parts().get(part).map(|part| Arc::clone(&part.surface.0.pool));
+        let waits = dependencies.iter().filter_map(|(part, d)| Some((pool(*part)?, *d))).collect();
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let watcher = watcher()?;
+        lock(&watcher.registrations).push(Registration { id, waits, descriptor: ours });
+        watcher.notify();
+        Ok(Self { id, descriptor })
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(watcher) = WATCHER.get() {
+            lock(&watcher.registrations).retain(|registration| registration.id != self.id);
+        }
+    }
+}
+
+fn watcher() -> Result<&'static Arc<Watcher>> {
+    if let Some(watcher) = WATCHER.get() {
+        return Ok(watcher);
+    }
+    let watcher = Arc::new(Watcher::default());
+    let theirs = Arc::clone(&watcher);
+    // Of two first calls at once, one sets its watcher and starts the thread; the other uses that one.
+    if WATCHER.set(watcher).is_ok() {
+        std::thread::Builder::new()
+            .name("handover-poll".into())
+            .spawn(move || theirs.run())
+            .map_err(os(Stage::Acquire, "start the poll thread"))?;
+    }
+    WATCHER.get().ok_or_else(|| crate::Error::new(Stage::Acquire, crate::Kind::Unreachable))
+}
+
+impl Watcher {
+    fn notify(&self) {
+        self.changed.fetch_add(1, Ordering::SeqCst);
+        // Cannot fail on a mapped, aligned word.
+        let _ = futex::wake_bitset(&self.changed, std::num::NonZeroU32::MAX, 1);
+    }
+
+    fn run(&self) -> ! {
+        let mut look_at_owners = Monotonic::now().saturating_add(SLICE);
+        loop {
+            let changed = self.changed.load(Ordering::SeqCst);
+            let slice_over = Monotonic::now() >= look_at_owners;
+            if slice_over {
+                look_at_owners = Monotonic::now().saturating_add(SLICE);
+            }
+            let pools = self.look(slice_over);
+            self.sleep(changed, &pools, look_at_owners);
+        }
+    }
+
+    /// Signals what is over; gives the event words of the rest, armed, with the counts to sleep on.
+    fn look(&self, at_owners: bool) -> Vec<(Arc<Pool>, u32, u32)> {
+        let mut words: Vec<(Arc<Pool>, u32, u32)> = Vec::new();
+        lock(&self.registrations).retain_mut(|registration| {
+            registration.waits.retain_mut(|(pool, dependency)| {
+                let reservation: &Reservation<Control> = pool.reservation();
+                let expected = reservation.arm(dependency.surface, 1 << (dependency.index & 63));
+                if at_owners {
+                    reservation.end_if_dead(dependency);
+                }
+                let pending = reservation.is_over(dependency).is_none();
+                if pending {
+                    let known = |(p, surface, _): &(Arc<Pool>, u32, u32)| {
+                        Arc::ptr_eq(p, pool) && *surface == dependency.surface
+                    };
+                    match words.iter().find(|word| known(word)) {
+                        // Its older count stays: a change since then must end the sleep at once.
+                        Some(_) => {}
+                        None => words.push((Arc::clone(pool), dependency.surface, expected)),
+                    }
+                }
+                pending
+            });
+            if registration.waits.is_empty() {
+                // A full counter is readable already.
+                let _ = eventfd::signal(registration.descriptor.as_fd());
+            }
+            !registration.waits.is_empty()
+        });
+        words
+    }
+
+    fn sleep(&self, changed: u32, pools: &[(Arc<Pool>, u32, u32)], look_at_owners: Monotonic) {
+        let mut sleep_on: Vec<(&AtomicU32, u32)> = vec![(&self.changed, changed)];
+        sleep_on.extend(pools.iter().take(WORDS).map(|(pool, surface, expected)| {
+            (pool.reservation().platform().u32(Block::of(*surface).event()), *expected)
+        }));
+        let until = match pools.len() {
+            // Nobody waits: until somebody registers.
+            0 => None,
+            n if n > WORDS => Some(Monotonic::now().saturating_add(LOOK)),
+            _ => Some(look_at_owners),
+        };
+        if futex::waitv(&sleep_on, until).is_err() {
+            std::thread::sleep(LOOK);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Attach: one entry on every surface of a working set, one ticket for all, and whom to wait for. No lock, no system call.
+
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+use handover_model::{Region, Usage, reservation};
+
+use super::layout::Block;
+use super::platform::{Atomic as _, Platform};
+use super::{CLOCK_AHEAD, Phase, Reservation, TICKET_NS, TRIES, Trouble, Word};
+
+/// One wish of a working set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attach {
+    /// Index of the surface in its pool. Checked against the pool by whoever made the surface.
+    pub surface: u32,
+    /// What for.
+    pub usage: Usage,
+    /// Which cells.
+    pub region: Region,
+    /// CPU access, not a job.
+    pub lease: bool,
+    /// Fence context of the submission: submissions of one context run in order.
+    pub context: u64,
+    /// Place of the submission in its context.
+    pub seq: u64,
+}
+
+/// An attached entry: ours until it is released, withdrawn, or found replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Index of the surface in its pool.
+    pub surface: u32,
+    /// Which of the surface's entries.
+    pub index: u8,
+    /// Its word, PENDING once attached.
+    pub word: Word,
+}
+
+/// An entry before ours that conflicts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// Index of the surface in its pool.
+    pub surface: u32,
+    /// Which of the surface's entries.
+    pub index: u8,
+    /// Its word when last seen: CHOOSING or PENDING.
+    pub word: Word,
+    /// The owner's generation when the dependency was found.
+    pub generation: u64,
+    /// Our word on the same surface: the place in line that the dependency stands before.
+    pub mine: Word,
+}
+
+impl<P: Platform, const N: usize> Reservation<P, N> {
+    /// Step 1: takes an entry on one surface and says what for, ticket yet unknown.
+    ///
+    /// On an error nothing is taken. On success the caller goes on to [`draw`](Self::draw) or gives the entry back with
+    /// [`give_back`](Self::give_back).
+    pub fn claim(&self, wish: &Attach) -> Result<Entry, Trouble> {
+        let block = Block::of(wish.surface);
+        let claimed = Word::new(self.generation, self.owner, wish.usage, wish.lease, Phase::Claimed);
+        let index = self.take_lowest(block, claimed).ok_or(Trouble::Full(wish.surface))?;
+        self.raise_high(block, u64::from(index) + 1);
+        self.platform.u64(block.mask(index)).store(wish.region.bits(), Relaxed);
+        self.platform.u64(block.context(index)).store(wish.context, Relaxed);
+        self.platform.u64(block.seq(index)).store(wish.seq, Relaxed);
+        self.platform.u32(block.result(index)).store(0, Relaxed);
+        let choosing = claimed.with_phase(Phase::Choosing);
+        self.platform.u64(block.word(index)).store(choosing.0, Release);
+        Ok(Entry { surface: wish.surface, index, word: choosing })
+    }
+
+    /// The clock of a surface, or [`Trouble::Spoiled`] when it runs more than 1 s ahead of now.
+    ///
+    /// Must come after `fence(SeqCst)` behind the last [`claim`](Self::claim) of the working set.
+    pub fn clock(&self, surface: u32) -> Result<u64, Trouble> {
+        let clock = self.platform.u64(Block::of(surface).clock()).load(Relaxed);
+        let coarse = self.platform.coarse().0 / TICKET_NS;
+        // The coarse clock may be a tick (10 ms) behind: ask the exact one before anybody is accused.
+        if clock > coarse + CLOCK_AHEAD && clock > self.platform.now().0 / TICKET_NS + CLOCK_AHEAD {
+            return Err(Trouble::Spoiled("clock"));
+        }
+        Ok(clock)
+    }
+
+    /// The smallest ticket that may follow these clocks: their maximum plus one, and not before now.
+    pub fn ticket_after(&self, clocks: u64) -> u64 {
+        (clocks + 1).max(self.platform.coarse().0 / TICKET_NS)
+    }
+
+    /// Step 2: wins `ticket` on one surface, by raising its clock to it. False: another attach has this ticket or a larger
+    /// one, so the working set must draw again.
+    pub fn win(&self, surface: u32, ticket: u64) -> Result<bool, Trouble> {
+        let clock = self.platform.u64(Block::of(surface).clock());
+        let mut seen = clock.load(Relaxed);
+        for _ in 0..TRIES {
+            if seen >= ticket {
+                return Ok(false);
+            }
+            match clock.compare_exchange(seen, ticket, AcqRel, Relaxed) {
+                Ok(_) => return Ok(true),
+                Err(now) => seen = now,
+            }
+        }
+        Err(Trouble::Contended("clock"))
+    }
+
+    /// Gives the entry its ticket: from here on it stands in line.
+    pub fn stand(&self, entry: &mut Entry, ticket: u64) {
+        let old = entry.word;
+        entry.word = Word::new(ticket, self.owner, old.usage(), old.is_lease(), Phase::Pending);
+        self.platform.u64(Block::of(entry.surface).word(entry.index)).store(entry.word.0, Release);
+        // Whoever sleeps for our CHOOSING may find that our ticket is larger than its own.
+        self.ring(entry.surface, entry.index);
+    }
+
+    /// Gives back an entry that was claimed and never stood in line.
+    pub fn give_back(&self, entry: &Entry) {
+        self.end(entry, Phase::Free);
+    }
+
+    /// Step 3: adds to `found` every entry of the surface that goes before ours and conflicts with it.
+    ///
+    /// Must come after `fence(SeqCst)` behind the last [`stand`](Self::stand) of the working set. CLAIMED entries are
+    /// passed over: their ticket will be larger, since our clocks are raised already.
+    pub fn collect(&self, entry: &Entry, region: Region, found: &mut Vec<Dependency>) {
+        let mine = entry.word;
+        self.conflicting(entry.surface, Some(entry.index), (mine.usage(), region), |index, word| {
+            if word.phase() == Phase::Choosing || word.is_before(mine) {
+                let generation = self.generation_of(word.owner());
+                found.push(Dependency { surface: entry.surface, index, word, generation, mine });
+            }
+        });
+    }
+
+    /// Would an attach of this wish, now, have to wait? Takes no place in line.
+    pub fn would_wait(&self, wish: &Attach) -> bool {
+        let mut busy = false;
+        self.conflicting(wish.surface, None, (wish.usage, wish.region), |_, _| busy = true);
+        busy
+    }
+
+    fn conflicting(&self, surface: u32, skip: Option<u8>, mine: (Usage, Region), mut hit: impl FnMut(u8, Word)) {
+        let block = Block::of(surface);
+        for index in (0..self.high(block)).filter(|&index| Some(index) != skip) {
+            let at = self.platform.u64(block.word(index));
+            // A word that changes between the two loads may pair with another's mask: look again. An honest entry can
+            // change once under our eyes and stay relevant (CHOOSING to PENDING); a third look at a changed word is
+            // somebody new, who comes after us.
+            for _ in 0..3 {
+                let word = Word(at.load(Acquire));
+                if !matches!(word.phase(), Phase::Choosing | Phase::Pending) {
+                    break;
+                }
+                let region = Region::from_bits(self.platform.u64(block.mask(index)).load(Acquire));
+                if at.load(Relaxed) != word.0 {
+                    continue;
+                }
+                if reservation::waits_for(mine, (word.usage(), region)) {
+                    hit(index, word);
+                }
+                break;
+            }
+        }
+    }
+
+    /// The lowest entry that can be re-used; those that still tell of a failure last.
+    fn take_lowest(&self, block: Block, claimed: Word) -> Option<u8> {
+        for failed_too in [false, true] {
+            for index in 0..N as u8 {
+                let at = self.platform.u64(block.word(index));
+                let seen = Word(at.load(Relaxed));
+                let usable = !seen.phase().is_live() && (failed_too || !seen.phase().is_failure());
+                if usable && at.compare_exchange(seen.0, claimed.0, AcqRel, Relaxed).is_ok() {
+                    return Some(index);
+                }
+            }
+        }
+        None
+    }
+
+    fn raise_high(&self, block: Block, to: u64) {
+        let high = self.platform.u64(block.high());
+        let mut seen = high.load(Relaxed);
+        // Bounded by N honest raises; a liar who lowers it again spoils only this pool.
+        for _ in 0..TRIES {
+            if seen >= to {
+                return;
+            }
+            match high.compare_exchange(seen, to, SeqCst, Relaxed) {
+                Ok(_) => return,
+                Err(now) => seen = now,
+            }
+        }
+    }
+}

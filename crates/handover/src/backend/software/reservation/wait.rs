@@ -1,0 +1,132 @@
+//! Wait: for one entry before ours, by spinning a little, then sleeping in slices with an eye on its owner.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+
+use handover_sys::clock::Monotonic;
+
+use super::attach::Dependency;
+use super::layout::Block;
+use super::platform::{Atomic as _, Platform};
+use super::{Phase, Reservation, SLICE, SPIN, Word};
+
+/// How a wait for one entry ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The entry ended; how, where that can still be seen. `None`: its place has been taken by somebody later.
+    Ended(Option<Phase>),
+    /// The deadline passed first.
+    TimedOut,
+}
+
+/// The futex bit of an entry.
+pub(super) fn wake_bit(index: u8) -> NonZeroU32 {
+    NonZeroU32::new(1 << (index & 31)).unwrap_or(NonZeroU32::MIN)
+}
+
+impl<P: Platform, const N: usize> Reservation<P, N> {
+    /// Is the dependency over? Looks once; follows an owner that meanwhile chose a ticket before ours.
+    pub fn is_over(&self, dependency: &mut Dependency) -> Option<Option<Phase>> {
+        let at = self.platform.u64(Block::of(dependency.surface).word(dependency.index));
+        let seen = Word(at.load(Acquire));
+        if seen == dependency.word {
+            return None;
+        }
+        if dependency.word.phase() == Phase::Choosing
+            && seen.phase() == Phase::Pending
+            && seen.owner() == dependency.word.owner()
+            && seen.is_before(dependency.mine)
+        {
+            dependency.word = seen;
+            return None;
+        }
+        Some(seen.is_same_entry(dependency.word).then(|| seen.phase()))
+    }
+
+    /// Waits until the dependency is over or the deadline passes. A time-out grants nothing.
+    pub fn wait(&self, dependency: &mut Dependency, deadline: Option<Monotonic>) -> Outcome {
+        if let Some(ended) = self.spin(dependency) {
+            return Outcome::Ended(ended);
+        }
+        loop {
+            let expected = self.arm(dependency.surface, 1 << (dependency.index & 63));
+            if let Some(ended) = self.is_over(dependency) {
+                return Outcome::Ended(ended);
+            }
+            let now = self.platform.now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                // Deadlines shorter than a slice must not hide a death for ever.
+                self.end_if_dead(dependency);
+                return self.is_over(dependency).map_or(Outcome::TimedOut, Outcome::Ended);
+            }
+            let slice = now.saturating_add(SLICE);
+            let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+            let event = Block::of(dependency.surface).event();
+            self.platform.sleep(event, expected, wake_bit(dependency.index), until);
+            if let Some(ended) = self.is_over(dependency) {
+                return Outcome::Ended(ended);
+            }
+            if self.platform.now() >= slice {
+                self.end_if_dead(dependency);
+            }
+        }
+    }
+
+    /// Waits until some entry of a full surface changes, for a slice at the most, and ends entries of the dead.
+    pub fn wait_for_room(&self, surface: u32, deadline: Option<Monotonic>) {
+        let expected = self.arm(surface, u64::MAX);
+        let slice = self.platform.now().saturating_add(SLICE);
+        let room = || self.live_entries(surface).count() < N;
+        if room() {
+            return;
+        }
+        let until = deadline.map_or(slice, |deadline| deadline.min(slice));
+        self.platform.sleep(Block::of(surface).event(), expected, NonZeroU32::MAX, until);
+        if room() {
+            return;
+        }
+        let dead: Vec<_> = self.live_entries(surface).filter(|(_, w, _)| !self.lives(w.owner())).collect();
+        for (index, word, _) in dead {
+            self.reap(surface, index, word);
+        }
+    }
+
+    /// Asks to be woken when one of these entries changes; gives the event count to sleep on. The caller looks at its
+    /// condition again before it sleeps.
+    pub fn arm(&self, surface: u32, entries: u64) -> u32 {
+        let block = Block::of(surface);
+        let armed = self.platform.u64(block.armed());
+        if armed.load(Relaxed) & entries != entries {
+            armed.fetch_or(entries, SeqCst);
+        }
+        self.platform.fence(SeqCst);
+        self.platform.u32(block.event()).load(Acquire)
+    }
+
+    /// Ends the entry a dependency points at if its owner is gone. One lock query, 0.3 µs.
+    pub fn end_if_dead(&self, dependency: &Dependency) {
+        let owner = dependency.word.owner();
+        let alive = self.lives(owner) && self.generation_of(owner) == dependency.generation;
+        if !alive {
+            self.reap(dependency.surface, dependency.index, dependency.word);
+        }
+    }
+
+    fn spin(&self, dependency: &mut Dependency) -> Option<Option<Phase>> {
+        if let Some(ended) = self.is_over(dependency) {
+            return Some(ended);
+        }
+        let until = self.platform.now().saturating_add(SPIN);
+        loop {
+            for _ in 0..8 {
+                if let Some(ended) = self.is_over(dependency) {
+                    return Some(ended);
+                }
+                self.platform.pause();
+            }
+            if self.platform.now() >= until {
+                return None;
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Who may still write a surface, and when the kernel starts to refuse everybody else.
+//!
+//! A seal belongs to the inode and is for ever, the producer included. So it comes as late as it must and as early as it
+//! can: before any descriptor leaves (`Me`), after the last named writer has mapped (`Named`), or never (`Open`).
+
+use std::os::fd::BorrowedFd;
+
+use handover_model::{ReadOnly, Stage};
+use handover_sys::memfd::{self, Seals};
+
+use crate::error::{Error, Kind, Result, os};
+
+/// Who will write a surface, said when it is allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writers {
+    /// The allocator alone. READ handles are [`ReadOnly::Sealed`]: the kernel refuses every new way to write.
+    #[default]
+    Me,
+    /// The allocator and this many others. WRITE handles go out first; once all have said that they mapped, the surface is
+    /// sealed and READ handles can go out.
+    Named(u32),
+    /// Anybody who is given a WRITE handle, at any time. READ handles are [`ReadOnly::Descriptor`].
+    Open,
+}
+
+/// How far the sealing of one surface is.
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    writers: Writers,
+    write_exports: u32,
+    mapped: u32,
+}
+
+impl Sealing {
+    /// Puts on the seals that can go on before any descriptor is sent. The producer has mapped already.
+    pub(crate) fn begin(writers: Writers, memory: BorrowedFd<'_>) -> Result<Self> {
+        let seals = match writers {
+            Writers::Me => Seals::SHRINK | Seals::GROW | Seals::FUTURE_WRITE | Seals::SEAL,
+            // SEAL must wait: it would keep us from adding FUTURE_WRITE later. Until then a hostile writer can add it
+            // himself, which makes the next honest one fail to map: a refusal, not a hazard.
+            Writers::Named(n) if n > 0 => Seals::SHRINK | Seals::GROW,
+            Writers::Named(_) => Seals::SHRINK | Seals::GROW | Seals::FUTURE_WRITE | Seals::SEAL,
+            Writers::Open => Seals::SHRINK | Seals::GROW | Seals::SEAL,
+        };
+        memfd::add_seals(memory, seals).map_err(os(Stage::Allocate, "seal the pixels"))?;
+        Ok(Self { writers, write_exports: 0, mapped: 0 })
+    }
+
+    fn is_sealed(&self) -> bool {
+        match self.writers {
+            Writers::Me => true,
+            Writers::Named(n) => self.mapped >= n,
+            Writers::Open => false,
+        }
+    }
+
+    /// What keeps holders of a READ handle from writing.
+    pub(crate) fn read_only(&self) -> ReadOnly {
+        match self.writers {
+            Writers::Me | Writers::Named(_) => ReadOnly::Sealed,
+            Writers::Open => ReadOnly::Descriptor,
+        }
+    }
+
+    /// May a handle with WRITE, or without, go out now? Counts it if so.
+    pub(crate) fn admit(&mut self, write: bool) -> Result<()> {
+        let refuse = |kind, found: String, why: &'static str, help: &'static str| {
+            let asked = if write { "a WRITE handle" } else { "a READ handle" };
+            Err(Error::new(Stage::Export, kind).asked(asked).found(found).why(why).help(help))
+        };
+        match (self.writers, write) {
+            (Writers::Open, _) => Ok(()),
+            (_, true) if self.is_sealed() => refuse(
+                Kind::Sealed,
+                "a surface sealed against new writers".into(),
+                "a seal is for ever, for its maker too",
+                "allocate with Writers::Named(n) or Writers::Open",
+            ),
+            (Writers::Named(n), true) if self.write_exports >= n => refuse(
+                Kind::Sealed,
+                format!("{n} WRITE handles already exported"),
+                "the surface was allocated for that many writers",
+                "allocate with more writers",
+            ),
+            (Writers::Named(n), false) if !self.is_sealed() => refuse(
+                Kind::WritersPending,
+                format!("{} of {n} writers mapped", self.mapped),
+                "a read mapping made before the seal could still be turned into a writable one",
+                "wait until each writer has acknowledged its mapping",
+            ),
+            _ => {
+                self.write_exports += u32::from(write);
+                Ok(())
+            }
+        }
+    }
+
+    /// One more named writer has mapped; the last one seals the surface. Gives whether it is sealed now.
+    pub(crate) fn writer_mapped(&mut self, memory: BorrowedFd<'_>) -> Result<bool> {
+        if self.mapped >= self.write_exports {
+            return Err(Error::new(Stage::Export, Kind::Invalid)
+                .asked("to count one more writer that mapped the surface")
+                .found(format!("{} exported for WRITE, {} acknowledged", self.write_exports, self.mapped)));
+        }
+        self.mapped += 1;
+        if self.is_sealed() {
+            memfd::add_seals(memory, Seals::FUTURE_WRITE | Seals::SEAL)
+                .map_err(os(Stage::Export, "seal the pixels after the last writer"))?;
+        }
+        Ok(self.is_sealed())
+    }
+}

@@ -1,0 +1,199 @@
+//! Devices of the software backend. All of them are simulated: they say so wherever they show.
+//!
+//! A device is what a vendor's driver is to a real surface: it knows which layouts it can make, which of other devices'
+//! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
+
+pub(crate) mod blocks;
+mod linear;
+mod offers;
+
+use std::fmt;
+
+use handover_model::metadata::{SIM_BLOCKS, SIM_PLAIN, SIM_VENDOR, blocks as codec};
+use handover_model::{Bytes, Elements, Layout, Metadata, Modifier, Stage};
+use handover_sys::map::{Pixels, PixelsMut};
+
+use crate::error::{Error, Kind, Result};
+use crate::surface::Surface;
+
+/// A simulated device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Device {
+    profile: Profile,
+    /// Can it read the layout of `blocks`, besides its own?
+    reads_blocks: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Profile {
+    Plain,
+    Blocks,
+}
+
+impl Device {
+    /// `plain`: linear layouts only, and it reads nothing else.
+    pub const PLAIN: Self = Self { profile: Profile::Plain, reads_blocks: false };
+    /// `blocks`: tiled, with a compression plane.
+    pub const BLOCKS: Self = Self { profile: Profile::Blocks, reads_blocks: true };
+
+    /// The same device, whose driver has learnt to read the layout of `blocks`.
+    #[must_use]
+    pub const fn with_blocks_decoder(self) -> Self {
+        Self { reads_blocks: true, ..self }
+    }
+
+    /// The device of this name: "plain", "plain+blocks" (with the decoder) or "blocks".
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::PLAIN, Self::PLAIN.with_blocks_decoder(), Self::BLOCKS].into_iter().find(|device| device.name() == name)
+    }
+
+    /// The name without the remark that it is simulated.
+    pub const fn name(self) -> &'static str {
+        match (self.profile, self.reads_blocks) {
+            (Profile::Plain, false) => "plain",
+            (Profile::Plain, true) => "plain+blocks",
+            (Profile::Blocks, _) => "blocks",
+        }
+    }
+
+    /// Vendor and PCI ID that head its metadata.
+    pub const fn ids(self) -> (u16, u16) {
+        match self.profile {
+            Profile::Plain => (SIM_VENDOR, SIM_PLAIN),
+            Profile::Blocks => (SIM_VENDOR, SIM_BLOCKS),
+        }
+    }
+
+    /// Can it make surfaces with this modifier?
+    pub fn makes(self, modifier: Modifier) -> bool {
+        modifier == Modifier::LINEAR || (modifier == Modifier::SIM_BLOCKS && self.profile == Profile::Blocks)
+    }
+
+    /// Can it read surfaces with this modifier?
+    pub fn reads(self, modifier: Modifier) -> bool {
+        modifier == Modifier::LINEAR || (modifier == Modifier::SIM_BLOCKS && self.reads_blocks)
+    }
+
+    /// The metadata this device writes for a new surface.
+    pub(crate) fn describe(self, layout: &Layout) -> Result<Metadata> {
+        let block = match codec::BlocksMetadata::of(layout, blocks::DEFAULT_CLEAR) {
+            Some(blocks) => blocks.encode()?,
+            None => codec::plain(),
+        };
+        Ok(Metadata { block, ..Metadata::default() })
+    }
+
+    /// How to read a surface of another producer: from its metadata, or not at all. Never by guessing.
+    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<Codec> {
+        if layout.modifier() == Modifier::LINEAR {
+            return Ok(Codec::Linear(*layout));
+        }
+        let header = metadata.block.header();
+        if !self.reads(layout.modifier()) {
+            let producer = header.map_or("a producer that left no metadata".to_owned(), |header| header.to_string());
+            return Err(Error::new(Stage::Import, Kind::Unsupported)
+                .asked(format!("to import {} on device {self}", layout.modifier()))
+                .found(format!("content of {producer}"))
+                .why("this device has no decoder for that layout")
+                .help("negotiate a modifier both sides know, or import on a device that decodes it"));
+        }
+        let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
+        blocks::Codec::of(&blocks.apply(layout)?, blocks.clear_colour).map(Codec::Blocks)
+    }
+
+    /// How the producer itself reads and writes a surface it made.
+    pub(crate) fn own_codec(self, layout: &Layout) -> Result<Codec> {
+        if layout.modifier() == Modifier::LINEAR {
+            return Ok(Codec::Linear(*layout));
+        }
+        blocks::Codec::of(layout, blocks::DEFAULT_CLEAR).map(Codec::Blocks)
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (simulated)", self.name())
+    }
+}
+
+/// How pixels lie in memory, for one side of a surface.
+#[derive(Debug)]
+pub(crate) enum Codec {
+    Linear(Layout),
+    Blocks(blocks::Codec),
+}
+
+/// Where a run of elements begins: plane, column, row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    pub(crate) plane: usize,
+    pub(crate) x: Elements,
+    pub(crate) y: u32,
+}
+
+impl Codec {
+    /// Reads a run of one row, as many elements as `into` has room for.
+    pub(crate) fn read(&self, pixels: &Pixels<'_>, at: At, into: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Linear(layout) => linear::read(layout, pixels, at, into),
+            Self::Blocks(codec) => codec.read(pixels, at, into),
+        }
+    }
+
+    /// Writes a run of one row.
+    pub(crate) fn write(&self, pixels: &PixelsMut<'_>, at: At, from: &[u8]) -> Result<()> {
+        match self {
+            Self::Linear(layout) => linear::write(layout, pixels, at, from),
+            Self::Blocks(codec) => codec.write(pixels, at, from),
+        }
+    }
+
+    /// Writes a whole image of one plane, `stride` bytes a row, compressing where the device does.
+    pub(crate) fn write_image(&self, pixels: &PixelsMut<'_>, plane: usize, from: &[u8], stride: usize) -> Result<()> {
+        match self {
+            Self::Linear(layout) => linear::write_image(layout, pixels, plane, from, stride),
+            Self::Blocks(codec) => codec.write_image(pixels, from, stride),
+        }
+    }
+
+    /// Reads a whole image of one plane.
+    pub(crate) fn read_image(&self, pixels: &Pixels<'_>, plane: usize, into: &mut [u8], stride: usize) -> Result<()> {
+        match self {
+            Self::Linear(layout) => linear::read_image(layout, pixels, plane, into, stride),
+            Self::Blocks(codec) => codec.read_image(pixels, into, stride),
+        }
+    }
+
+    /// Fills the surface with one pixel value (planes other than the first: untouched), the fastest way the device has.
+    pub(crate) fn clear(&self, pixels: &PixelsMut<'_>, pixel: u32) -> Result<()> {
+        match self {
+            Self::Linear(layout) => linear::clear(layout, pixels, pixel),
+            Self::Blocks(codec) => codec.clear(pixels, pixel),
+        }
+    }
+
+    /// Writes out what the metadata does not describe. Gives how many tiles changed.
+    pub(crate) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
+        match self {
+            Self::Linear(_) => Ok(0),
+            Self::Blocks(codec) => codec.resolve(pixels),
+        }
+    }
+
+    /// The end of a WRITE submission: a producer that tracks resolves now.
+    pub(crate) fn end_of_submission(&self, surface: &Surface) {
+        if let (Self::Blocks(codec), Some(pixels)) = (self, surface.0.memory.pixels_mut())
+            && codec.is_tracking()
+        {
+            // Only bytes of our own mapping are touched; there is nothing that could refuse.
+            let _ = codec.resolve(&pixels);
+        }
+    }
+}
+
+/// The error for a run that leaves the surface.
+pub(crate) fn outside(at: At, length: Bytes) -> Error {
+    Error::new(Stage::Access, Kind::Invalid)
+        .asked(format!("{length} from column {}, row {} of plane {} on", at.x.get(), at.y, at.plane))
+        .why("that is not inside the surface")
+}

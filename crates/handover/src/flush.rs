@@ -1,0 +1,26 @@
+//! Flush: the producer makes the content readable for consumers who know only the metadata.
+//!
+//! What the metadata describes stays as it is: a consumer decodes compressed tiles. What only the producer knows (its
+//! private clear colour) is written out. A producer that promised no explicit flush does this by itself at the end of each
+//! submission; calling `flush` then finds nothing to do.
+
+use handover_model::{Access, Stage};
+
+use crate::error::{Error, Kind, Result};
+use crate::lease::Lease;
+use crate::surface::Surface;
+
+/// Resolves a surface inside the producer's WRITE lease. Gives how many compression blocks changed.
+///
+/// # Errors
+/// [`Kind::Invalid`]: not the producer, or the lease is not one to write this surface.
+pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
+    if !surface.is_producer() {
+        return Err(Error::new(Stage::Flush, Kind::Invalid)
+            .asked("to flush an imported surface")
+            .why("only its producer knows what the metadata does not say"));
+    }
+    lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;
+    let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Flush, Kind::Unreachable))?;
+    surface.0.codec.resolve(&pixels).map_err(|error| error.at(Stage::Flush))
+}

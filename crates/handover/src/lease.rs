@@ -1,0 +1,146 @@
+//! A lease: exclusion that was granted, in shares. An entry of the reservation ends with its last share.
+//!
+//! Submitting a lease to a queue gives the job a share. Dropping the lease then ends CPU access, never the job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use handover_model::{Access, Region, Stage, Usage};
+
+use crate::backend::software::control::Control;
+use crate::backend::software::reservation::{Entry, Reservation, Trouble};
+use crate::error::{Error, Kind, Result};
+use crate::surface::Surface;
+
+/// Granted access to a set of surfaces. Dropping it releases it.
+#[derive(Debug)]
+#[must_use = "a dropped lease is released at once"]
+pub struct Lease {
+    share: Arc<Share>,
+    torn: bool,
+}
+
+/// One surface of a lease.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) surface: Surface,
+    pub(crate) usage: Usage,
+    pub(crate) region: Region,
+    pub(crate) entry: Entry,
+}
+
+/// The entries of one attach. Whoever drops the last reference ends them.
+#[derive(Debug)]
+pub(crate) struct Share {
+    parts: Vec<Part>,
+    /// Errno of the first failure; 0 is none.
+    error: AtomicU32,
+    ended: AtomicBool,
+}
+
+impl Share {
+    pub(crate) fn new(parts: Vec<Part>) -> Self {
+        Self { parts, error: AtomicU32::new(0), ended: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    pub(crate) fn reservation(&self, part: usize) -> Option<&Reservation<Control>> {
+        self.parts.get(part).map(|part| part.surface.0.pool.reservation())
+    }
+
+    /// Is this entry one of ours? (Indices of one pool; good enough to print who else holds what.)
+    pub(crate) fn has(&self, surface: u32, index: u8) -> bool {
+        self.parts.iter().any(|part| part.entry.surface == surface && part.entry.index == index)
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        let part = |part: &Part| format!("{} access to surface {}", part.usage.word(), part.surface.index());
+        self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Leaves the line: the work never began.
+    pub(crate) fn withdraw(&self) {
+        if !self.ended.swap(true, Ordering::AcqRel) {
+            for part in &self.parts {
+                // An entry that is no longer ours is gone already.
+                let _ = part.surface.0.pool.reservation().withdraw(&part.entry);
+            }
+        }
+    }
+
+    /// Marks the work as failed; the first error stays.
+    pub(crate) fn fail(&self, errno: u32) {
+        let _ = self.error.compare_exchange(0, errno.max(1), Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Ends every entry. All parts are tried; the first trouble is told.
+    pub(crate) fn end(&self) -> Result<(), Trouble> {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let error = self.error.load(Ordering::Acquire);
+        let error = (error != 0).then_some(error);
+        let mut result = Ok(());
+        for part in &self.parts {
+            if part.usage == Usage::Write {
+                part.surface.0.codec.end_of_submission(&part.surface);
+            }
+            result = result.and(part.surface.0.pool.reservation().release(&part.entry, error));
+        }
+        result
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // A spoiled entry cannot be told to anybody here; `Lease::release` tells it.
+        let _ = self.end();
+    }
+}
+
+impl Lease {
+    /// The turn has come. The content is compared once more: the layout may have changed while we waited.
+    pub(crate) fn granted(share: Arc<Share>, torn: bool) -> Result<Self> {
+        for part in share.parts() {
+            part.surface.check_content()?;
+        }
+        Ok(Self { share, torn })
+    }
+
+    /// Did somebody before us die, or fail, while holding what we now hold? Then the content may be torn.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// The surfaces of the lease, with what is allowed.
+    pub fn surfaces(&self) -> impl Iterator<Item = (&Surface, Access, Region)> {
+        self.share.parts().iter().map(|part| {
+            let access = if part.usage == Usage::Write { Access::Write } else { Access::Read };
+            (&part.surface, access, part.region)
+        })
+    }
+
+    pub(crate) fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    pub(crate) fn into_share(self) -> Arc<Share> {
+        self.share
+    }
+
+    /// The part of this surface that allows the access.
+    pub(crate) fn part(&self, surface: &Surface, access: Access) -> Result<&Part> {
+        let allows = |part: &&Part| {
+            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.usage <= Usage::Write)
+        };
+        self.share.parts().iter().find(allows).ok_or_else(|| {
+            Error::new(Stage::Access, Kind::Invalid)
+                .asked(format!("{} access to surface {}", access.word(), surface.index()))
+                .found(format!("a lease for {}", self.share.describe()))
+                .help("acquire the surface with this access first")
+        })
+    }
+}

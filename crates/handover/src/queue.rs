@@ -1,0 +1,226 @@
+//! A queue: jobs that run in the order of their submission, each once the fences before it are done. One fence a submission.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use handover_model::Stage;
+
+use crate::acquire::{Claim, Waiting, Wish, check, make_room, try_line_up};
+use crate::backend::software::reservation::Trouble;
+use crate::deadline::Deadline;
+use crate::error::{Error, Kind, Result, os};
+use crate::fence::Fence;
+use crate::lease::{Lease, Share};
+use crate::surface::lock;
+
+type Job = Box<dyn FnOnce(&Lease) -> Result<()> + Send>;
+
+/// An in-order engine on a thread of its own: the software stand-in for a ring of a GPU.
+///
+/// Dropping the queue runs what was submitted, then ends the thread.
+#[derive(Debug)]
+pub struct Queue {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    context: u64,
+    line: Mutex<Line>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    jobs: VecDeque<Submission>,
+    submitted: u64,
+    closed: bool,
+}
+
+struct Submission {
+    share: Arc<Share>,
+    waiting: Waiting,
+    after: Vec<Fence>,
+    deadline: Deadline,
+    job: Job,
+    fence: Fence,
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Submission").field("fence", &self.fence).field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+/// Fence contexts of this process: its pid above a counter, so that no two processes share one.
+static CONTEXTS: AtomicU32 = AtomicU32::new(1);
+
+impl Queue {
+    /// A queue on a thread of this name (at most 15 bytes of it are kept by the kernel).
+    pub fn new(name: &str) -> Result<Self> {
+        let context = u64::from(std::process::id()) << 32 | u64::from(CONTEXTS.fetch_add(1, Ordering::Relaxed));
+        let shared = Arc::new(Shared { context, line: Mutex::default(), changed: Condvar::new() });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name(name.chars().take(15).collect())
+            .spawn(move || worker.run())
+            .map_err(os(Stage::Access, "start a queue's thread"))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Fence context of this queue.
+    pub fn context(&self) -> u64 {
+        self.shared.context
+    }
+
+    /// Attaches one fence to every surface of `set` and runs `job` when whatever conflicts with it has ended, the jobs
+    /// before it on this queue have ended, and every fence of `after` has ended well.
+    ///
+    /// `deadline` bounds the wait for room in a reservation and the job's wait for its turn: a job whose turn has not come
+    /// by then is not run, and its fence fails with [`Kind::Timeout`].
+    ///
+    /// # Errors
+    /// Those of [`acquire`](crate::acquire()); then nothing was submitted.
+    pub fn submit(
+        &self,
+        set: &[Wish<'_>],
+        after: &[Fence],
+        deadline: Deadline,
+        job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
+    ) -> Result<Fence> {
+        let claims = check(set)?;
+        let mut job: Job = Box::new(job);
+        loop {
+            match self.attach_and_push(&claims, after, deadline, job) {
+                Ok(fence) => return Ok(fence),
+                Err((back, refusal)) => {
+                    job = back;
+                    make_room(&claims, refusal, deadline, Stage::Acquire)?;
+                }
+            }
+        }
+    }
+
+    /// As [`submit`](Self::submit), but a full reservation is [`Kind::Full`] at once.
+    pub fn try_submit(
+        &self,
+        set: &[Wish<'_>],
+        after: &[Fence],
+        deadline: Deadline,
+        job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
+    ) -> Result<Fence> {
+        self.attach_and_push(&check(set)?, after, deadline, Box::new(job))
+            .map_err(|(_, (_, trouble))| trouble.at(Stage::Acquire))
+    }
+
+    /// Ticket and place in the queue under one lock: else job 6 sits before job 5 and waits for it. Attaching neither
+    /// waits nor calls the system. A refused job comes back.
+    fn attach_and_push(
+        &self,
+        claims: &[Claim<'_>],
+        after: &[Fence],
+        deadline: Deadline,
+        job: Job,
+    ) -> Result<Fence, (Job, (usize, Trouble))> {
+        let line = lock(&self.shared.line);
+        match try_line_up(claims, false, (self.shared.context, line.submitted + 1)) {
+            Ok((share, waiting)) => Ok(self.push(line, Arc::new(share), waiting, after, deadline, job)),
+            Err(refusal) => Err((job, refusal)),
+        }
+    }
+
+    fn push(
+        &self,
+        mut line: MutexGuard<'_, Line>,
+        share: Arc<Share>,
+        waiting: Waiting,
+        after: &[Fence],
+        deadline: Deadline,
+        job: Job,
+    ) -> Fence {
+        line.submitted += 1;
+        let fence = Fence::new(self.shared.context, line.submitted);
+        let after = after.to_vec();
+        line.jobs.push_back(Submission { share, waiting, after, deadline, job, fence: fence.clone() });
+        drop(line);
+        self.shared.changed.notify_all();
+        fence
+    }
+
+    /// Gives the job a share of a lease that is already granted: nothing is left to wait for but this queue and `after`.
+    /// Dropping the lease then ends CPU access; the entries end with the job.
+    pub fn submit_lease(
+        &self,
+        lease: &Lease,
+        after: &[Fence],
+        deadline: Deadline,
+        job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
+    ) -> Result<Fence> {
+        let waiting = Waiting { torn: lease.is_torn(), ..Waiting::default() };
+        let line = lock(&self.shared.line);
+        Ok(self.push(line, Arc::clone(lease.share()), waiting, after, deadline, Box::new(job)))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        lock(&self.shared.line).closed = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A job's panic was caught where it ran; the thread itself does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while let Some(submission) = self.next() {
+            submission.run();
+        }
+    }
+
+    fn next(&self) -> Option<Submission> {
+        let mut line = lock(&self.line);
+        loop {
+            if let Some(submission) = line.jobs.pop_front() {
+                return Some(submission);
+            }
+            if line.closed {
+                return None;
+            }
+            line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Submission {
+    fn run(mut self) {
+        let result = self.run_job();
+        if let Err(error) = &result {
+            self.share.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
+        }
+        // The entries end before the fence does: whoever waited on the fence finds the surface free.
+        drop(self.share);
+        self.fence.signal(result);
+    }
+
+    fn run_job(&mut self) -> Result<()> {
+        for fence in &self.after {
+            fence.wait(self.deadline)?;
+        }
+        self.waiting.wait(&self.share, self.deadline, Stage::Acquire)?;
+        let lease = Lease::granted(Arc::clone(&self.share), self.waiting.torn)?;
+        let job = std::mem::replace(&mut self.job, Box::new(|_| Ok(())));
+        catch_unwind(AssertUnwindSafe(|| job(&lease))).unwrap_or_else(|_| {
+            Err(Error::new(Stage::Access, Kind::Cancelled).found("a job that panicked").why("its content is torn"))
+        })
+    }
+}
+
+/// "Input/output error", for jobs that failed without an errno.
+const EIO: u32 = 5;

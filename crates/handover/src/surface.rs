@@ -1,0 +1,163 @@
+//! A surface in this process: its memory, its layout, its place in a reservation, and what this side may do with it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Stage};
+use handover_sys::file::Identity;
+
+use crate::backend::software::memory::Memory;
+use crate::backend::software::pool::Pool;
+use crate::backend::software::sealing::Sealing;
+use crate::device::{Codec, Device};
+use crate::error::{Error, Kind, Result};
+
+/// Memory with a layout, metadata and a reservation. Clones are the same surface.
+///
+/// Made by [`allocate`](crate::allocate()) and [`import`](crate::import()). Does not survive `fork`: a child must import.
+#[derive(Debug, Clone)]
+pub struct Surface(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) index: u32,
+    pub(crate) layout: Layout,
+    pub(crate) cells: Cells,
+    pub(crate) memory: Memory,
+    pub(crate) device: Device,
+    /// How this side reads and writes the pixels.
+    pub(crate) codec: Codec,
+    /// The content generation that `codec` was made for.
+    pub(crate) content_generation: AtomicU64,
+    pub(crate) side: Side,
+}
+
+/// Which end of the hand-over this process is.
+#[derive(Debug)]
+pub(crate) enum Side {
+    /// Allocated it: may export.
+    Producer(Mutex<Exports>),
+    /// Imported it.
+    Consumer { read_only: ReadOnly, may_write: bool },
+}
+
+/// What the producer remembers of its exports. No consumer is named here: none is known.
+#[derive(Debug)]
+pub(crate) struct Exports {
+    pub(crate) state: ExportState,
+    pub(crate) sealing: Sealing,
+}
+
+/// What a surface is, to those who compare: never a descriptor number, which is recycled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SurfaceId {
+    /// The reservation: the control file's inode, and the index in it. The same pixels under another control file have
+    /// another reservation (S23).
+    pub reservation: (Identity, u32),
+    /// The memory: the inode of the pixels.
+    pub memory: Identity,
+}
+
+impl Surface {
+    /// Planes, strides, offsets, size.
+    pub fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    /// The format, or `None` for a byte buffer.
+    pub fn format(&self) -> Option<Format> {
+        self.0.layout.format()
+    }
+
+    /// The modifier of the layout.
+    pub fn modifier(&self) -> Modifier {
+        self.0.layout.modifier()
+    }
+
+    /// The cells that regions of this surface are made of, as the allocator declared them.
+    pub fn cells(&self) -> &Cells {
+        &self.0.cells
+    }
+
+    /// Index of the surface in its pool.
+    pub fn index(&self) -> u32 {
+        self.0.index
+    }
+
+    /// The device this side of the surface was opened on.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
+    /// Identity of reservation and memory.
+    pub fn id(&self) -> SurfaceId {
+        SurfaceId { reservation: (self.0.pool.identity(), self.0.index), memory: self.0.memory.identity() }
+    }
+
+    /// Is this the producer's side?
+    pub fn is_producer(&self) -> bool {
+        matches!(self.0.side, Side::Producer(_))
+    }
+
+    /// What keeps holders of a READ handle from writing.
+    pub fn read_only(&self) -> ReadOnly {
+        match &self.0.side {
+            Side::Producer(exports) => lock(exports).sealing.read_only(),
+            Side::Consumer { read_only, .. } => *read_only,
+        }
+    }
+
+    /// The 8-byte word and the 256-byte block, as whoever set them last left them. Never torn.
+    pub fn metadata(&self) -> Result<Metadata> {
+        self.0.pool.metadata(self.0.index).map_err(|trouble| trouble.at(Stage::Import))
+    }
+
+    /// Replaces word and block. Anybody who holds a handle may; the last one wins. A block of length 0 clears it.
+    ///
+    /// A producer's copy behind the pixels follows, so that a stranger who holds only the pixel descriptor can decode it.
+    pub fn set_metadata(&self, metadata: &Metadata) -> Result<()> {
+        self.0.pool.set_metadata(self.0.index, metadata).map_err(|trouble| trouble.at(Stage::Export))?;
+        if self.is_producer() {
+            self.0.memory.write_trailer(metadata);
+        }
+        Ok(())
+    }
+
+    /// Which frame of a stream the pixels hold; 0 before the first.
+    pub fn frame(&self) -> u64 {
+        self.0.pool.reservation().frame(self.0.index)
+    }
+
+    pub(crate) fn may(&self, access: Access) -> Result<()> {
+        let refused = match (&self.0.side, access) {
+            (Side::Consumer { may_write: false, .. }, Access::Write) => true,
+            _ => !self.0.memory.is_mapped_for(access),
+        };
+        if !refused {
+            return Ok(());
+        }
+        Err(Error::new(Stage::Acquire, Kind::Unsupported)
+            .asked("write access to an imported surface")
+            .found("a handle that was exported for READ")
+            .help("ask the producer to export it with WRITE"))
+    }
+
+    /// Has the producer changed the layout since this side made its codec?
+    pub(crate) fn check_content(&self) -> Result<()> {
+        let now = self.0.pool.reservation().content_generation(self.0.index);
+        if now == self.0.content_generation.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        Err(Error::new(Stage::Acquire, Kind::LayoutChanged)
+            .asked("the content as it was imported")
+            .found(format!("content generation {now}"))
+            .why("an export with weaker flags made the producer change the layout behind the pixels")
+            .help("import the handle again"))
+    }
+}
+
+/// A poisoned mutex here means a panic between two plain stores; what it guards is still consistent.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
