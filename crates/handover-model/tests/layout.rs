@@ -220,7 +220,7 @@ proptest! {
                 prop_assert_eq!(Bytes(at / 256 * 256), blocks.tile_offset(tile).unwrap());
                 let rect = blocks.tile_rect(tile).unwrap();
                 prop_assert!(rect.overlaps(Rect::new(x, y, Extent::new(1, 1).unwrap()).unwrap()));
-                prop_assert!(at % 4 == 0 && at + 4 <= layout.planes()[0].end().unwrap().get() && seen.insert(at));
+                prop_assert!(at.is_multiple_of(4) && at + 4 <= layout.planes()[0].end().unwrap().get() && seen.insert(at));
             }
         }
         for tile in 0..blocks.tiles() {

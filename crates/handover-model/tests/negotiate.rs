@@ -96,7 +96,9 @@ fn alignments_that_only_meet_far_away_conflict() {
 #[test]
 fn a_buffer_needs_no_extent() {
     let buffer = OfferEntry { max_extent: Extent::new(1, 1).unwrap(), ..OfferEntry::new(None, Modifier::LINEAR) };
-    let agreement = negotiate(extent(), &[offer("a", &[buffer.clone()]), offer("b", &[buffer])]).unwrap();
+    let agreement =
+        negotiate(extent(), &[offer("a", std::slice::from_ref(&buffer)), offer("b", std::slice::from_ref(&buffer))])
+            .unwrap();
     assert_eq!((agreement.format, agreement.candidate().to_string()), (None, "buffer LINEAR".into()));
 }
 
@@ -152,7 +154,10 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
 /// The smallest number that all divide, by trying them one by one.
 fn multiple(aligns: &[u64]) -> Option<u64> {
     let largest = aligns.iter().copied().max()?;
-    (1..).map(|times| times * largest).take_while(|n| *n <= MAX_ALIGN.get()).find(|n| aligns.iter().all(|a| n % a == 0))
+    (1..)
+        .map(|times| times * largest)
+        .take_while(|n| *n <= MAX_ALIGN.get())
+        .find(|n| aligns.iter().all(|a| n.is_multiple_of(*a)))
 }
 
 /// What an agreement must be, found by looking at everything.

@@ -65,6 +65,14 @@ fn kinds_of_cells_meet_as_documented() {
     assert!(!fits(&[Cell::Rows { start: 0, step: 16385 }]));
 }
 
+/// 0, 3, 6 and 1, 6: the first row in common is the first one below a surface of 6 rows.
+#[test]
+fn rows_meet_on_the_surface_or_not_at_all() {
+    let cells = vec![Cell::Rows { start: 0, step: 3 }, Cell::Rows { start: 1, step: 5 }];
+    assert!(Cells::new(&linear(Format::R8, 1, 6), cells.clone()).is_ok());
+    assert!(Cells::new(&linear(Format::R8, 1, 7), cells).is_err());
+}
+
 #[test]
 fn the_compression_plane_is_no_cell() {
     // It belongs to the pixels it describes: one write unit of `blocks` is a tile and its byte.
@@ -120,7 +128,7 @@ fn pixels(layout: &Layout, cell: Cell) -> BTreeSet<(u32, u32)> {
     let unit = layout.write_unit().1.get();
     let inside = |x: u32, y: u32| match cell {
         Cell::Rect(r) => (r.x().0..r.right().0).contains(&x) && (r.y().0..r.bottom().0).contains(&y),
-        Cell::Rows { start, step } => y / unit >= start && (y / unit - start) % step == 0,
+        Cell::Rows { start, step } => y / unit >= start && (y / unit - start).is_multiple_of(step),
         _ => true,
     };
     (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).filter(|(x, y)| inside(*x, *y)).collect()

@@ -66,6 +66,6 @@ proptest! {
     #[test]
     fn aligning_gives_the_next_multiple(value in 0..1_000_000_u64, align in 1..5000_u64) {
         let aligned = Bytes(value).align_up(Bytes(align)).unwrap().get();
-        prop_assert!(aligned >= value && aligned - value < align && aligned % align == 0);
+        prop_assert!(aligned >= value && aligned - value < align && aligned.is_multiple_of(align));
     }
 }

@@ -112,7 +112,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, Kind, &'static str)> {
         ("other-version", patched(4, &[9]), Kind::Unsupported, "version 9"),
         ("unknown-kind", patched(6, &[0xee]), Kind::Malformed, "`kind`"),
         ("short", good[..good.len() - 1].to_vec(), Kind::Truncated, "`length`"),
-        ("short-and-says-so", cut, Kind::Truncated, "`cell y`"),
+        ("short-and-says-so", cut, Kind::Truncated, "`cell height`"),
         ("trailing", with_length([&good[..], &[0]].concat()), Kind::Malformed, "`end`"),
         ("trailing-unsaid", [&good[..], &[0]].concat(), Kind::Malformed, "`length`"),
         ("too-long", vec![0; MAX_MESSAGE + 1], Kind::Malformed, "`length`"),
@@ -220,10 +220,10 @@ fn the_corpus_is_replayed() {
     for file in fs::read_dir(corpus()).unwrap() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
-        let good = path.file_name().unwrap().to_string_lossy().starts_with("good-");
-        let parsed = [0, 2].map(|descriptors| Message::parse(&bytes, descriptors));
-        assert_eq!(parsed.iter().any(Result::is_ok), good && parsed.iter().any(Result::is_ok));
-        assert!(!good || parsed.iter().any(Result::is_ok), "{}", path.display());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let [none, _, two] = [0, 1, 2].map(|descriptors| Message::parse(&bytes, descriptors).is_ok());
+        assert!(!name.starts_with("good-") || none || two, "{name}");
+        assert!(!name.starts_with("bad-") || !two, "{name}");
         replayed += 1;
     }
     assert!(replayed >= wanted.len());

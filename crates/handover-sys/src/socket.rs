@@ -170,6 +170,15 @@ pub fn shutdown(fd: impl AsFd, how: Shutdown) -> io::Result<()> {
     Ok(rustix::net::shutdown(fd, how)?)
 }
 
+/// Is this a Unix socket that keeps message borders?
+///
+/// Call: `getsockopt(SO_DOMAIN, SO_TYPE)`. Permission: none further. May block: no. Retries: none. Errors: `ENOTSOCK`.
+pub fn is_seqpacket(fd: impl AsFd) -> io::Result<bool> {
+    let fd = fd.as_fd();
+    let domain = rustix::net::sockopt::socket_domain(fd)?;
+    Ok(domain == AddressFamily::UNIX && rustix::net::sockopt::socket_type(fd)? == SocketType::SEQPACKET)
+}
+
 /// Who is at the other end of a connection.
 ///
 /// Call: `getsockopt(SO_PEERCRED)`. Permission: none further. May block: no. Retries: none.

@@ -7,7 +7,7 @@ mod common;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use common::{Other, fork, hear, parent, role, stay, until};
+use common::{Other, fork, hear, parent, reap, role, stay, until};
 use handover_sys::file::{self, Reopen};
 use handover_sys::map::{Mapping, Populate};
 use handover_sys::process::{self, Signal};
@@ -122,9 +122,12 @@ fn a_stopped_process_looks_alive() {
 /// behind.
 #[test]
 fn what_a_fork_inherits() {
+    // The grandchild becomes ours when its parent is killed, so that it can be reaped.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("subreaper");
     for (role, survives) in [("fork-descriptor", true), ("fork-mapping", true), ("fork-neither", false)] {
         let fd = control_file();
         let mut child = start(role, &fd);
+        let grandchild: i32 = child.hear().parse().expect("a process number");
         assert!(locked(&fd, 0), "{role}");
         child.kill_and_reap();
         if survives {
@@ -134,6 +137,7 @@ fn what_a_fork_inherits() {
         }
         // The grandchild ends with our socket, and everything it kept with it.
         child.socket = None;
+        assert_eq!(reap(grandchild), 0, "{role}");
         until(role, || !locked(&fd, 0));
     }
 }
@@ -161,13 +165,14 @@ fn child_process() {
     if role == "join" || role == "fork-neither" {
         mapping.dont_fork().expect("DONTFORK");
     }
+    done();
     if role.starts_with("fork") {
-        fork(|| {
+        let grandchild = fork(|| {
             stay(parent.as_fd());
             0
         });
+        socket::send(&parent, grandchild.to_string().as_bytes(), &[], false).expect("answer");
     }
-    done();
     stay(parent.as_fd());
     drop((mapping, kept));
 }

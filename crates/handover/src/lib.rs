@@ -18,7 +18,9 @@ mod lease;
 pub mod negotiate;
 mod queue;
 pub mod release;
+pub mod stream;
 mod surface;
+pub mod transport;
 
 pub use access::{View, ViewMut};
 pub use acquire::{Acquire, Wish, acquire, try_acquire};

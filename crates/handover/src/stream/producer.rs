@@ -1,0 +1,427 @@
+//! The producer's end of a stream.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use handover_model::wire::{Message, Roles};
+use handover_model::{Access, Decision, ExportFlags, Region, Stage};
+use handover_sys::poll::{Entry, Interest, poll};
+
+use super::{Delivery, VERSION, Waited};
+use crate::acquire::{acquire, try_acquire};
+use crate::deadline::Deadline;
+use crate::error::{Blocked, Error, Kind, Result, os};
+use crate::export::{self, export};
+use crate::lease::Lease;
+use crate::surface::Surface;
+use crate::transport::{Channel, Traffic};
+
+/// How often surfaces are tested that only mailbox readers hold.
+const RETEST: Duration = Duration::from_millis(1);
+
+/// Fills surfaces for its consumers.
+#[derive(Debug)]
+pub struct Producer {
+    slots: Vec<Slot>,
+    consumers: Vec<Peer>,
+    next_id: u32,
+    frame: u64,
+    gone: Vec<ConsumerId>,
+    waited: Waited,
+    /// What went over channels that are closed.
+    past_traffic: Traffic,
+}
+
+/// Names a consumer to its producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConsumerId(u32);
+
+#[derive(Debug)]
+struct Slot {
+    surface: Surface,
+    /// Consumers that were given the frame in it and have not released it. Mailbox consumers are not among them.
+    held_by: Vec<ConsumerId>,
+    /// The newest frame it held, 0 before the first.
+    frame: u64,
+    /// With the caller, as a draft.
+    drafted: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    id: ConsumerId,
+    channel: Channel,
+    delivery: Delivery,
+    flags: ExportFlags,
+}
+
+/// A surface to draw the next frame in. Dropped, it goes back unpublished.
+#[derive(Debug)]
+pub struct Draft {
+    surface: Surface,
+    lease: Lease,
+    frame: u64,
+    slot: usize,
+    drafted: Drafted,
+}
+
+/// What became of a published frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Its number, from 1.
+    pub frame: u64,
+    /// Consumers it was named to.
+    pub sent: u32,
+    /// Consumers whose queue was full, mailboxes all: they will be told of the next one.
+    pub dropped: u32,
+}
+
+/// Marks a slot as drafted for as long as it lives.
+#[derive(Debug)]
+struct Drafted(Arc<AtomicBool>);
+
+impl Drop for Drafted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Draft {
+    /// The surface.
+    pub fn surface(&self) -> &Surface {
+        &self.surface
+    }
+
+    /// WRITE access to all of it.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The number this frame will have.
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+}
+
+impl Producer {
+    /// A stream over these surfaces, which this process allocated as one pool.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`]: none, an imported one, or surfaces out of their pool's order.
+    pub fn new(surfaces: Vec<Surface>) -> Result<Self> {
+        let in_order = surfaces.iter().enumerate().all(|(i, surface)| {
+            surface.is_producer() && surface.index() as usize == i && surfaces.len() == surface.0.pool.surfaces() as usize
+        });
+        if surfaces.is_empty() || !in_order {
+            return Err(Error::new(Stage::Export, Kind::Invalid)
+                .asked(format!("a stream over {} surfaces", surfaces.len()))
+                .why("a stream needs every surface of one pool of our own, in order"));
+        }
+        let slot = |surface| Slot { surface, held_by: Vec::new(), frame: 0, drafted: Arc::default() };
+        Ok(Self {
+            slots: surfaces.into_iter().map(slot).collect(),
+            consumers: Vec::new(),
+            next_id: 0,
+            frame: 0,
+            gone: Vec::new(),
+            waited: Waited::default(),
+            past_traffic: Traffic::default(),
+        })
+    }
+
+    /// Adds a consumer: exports every surface to it and waits until it has imported them all.
+    ///
+    /// If this export drops compression, the consumers before it get their handles anew.
+    ///
+    /// # Errors
+    /// Those of [`export`](crate::export()); whatever the consumer refuses with; [`Kind::PeerGone`], [`Kind::Timeout`].
+    pub fn add(
+        &mut self,
+        channel: Channel,
+        flags: ExportFlags,
+        delivery: Delivery,
+        deadline: Deadline,
+    ) -> Result<(ConsumerId, Decision)> {
+        channel.send(&Message::Hello { version: VERSION, roles: Roles::PRODUCER }, &[], deadline)?;
+        let peer = Peer { id: ConsumerId(self.next_id), channel, delivery, flags };
+        match peer.answer(deadline)? {
+            Message::Hello { version: VERSION, .. } => {}
+            other => return Err(unexpected(&other, "a hello of the same version")),
+        }
+        let mut decision = None;
+        let mut dropped = false;
+        for slot in &self.slots {
+            let made = send_handle(&slot.surface, &peer, deadline)?;
+            dropped |= made.changed;
+            decision = Some(made);
+        }
+        for slot in &self.slots {
+            match peer.answer(deadline)? {
+                Message::Mapped { index } if index == slot.surface.index() => {}
+                other => return Err(unexpected(&other, "the surfaces to be mapped in their order")),
+            }
+            if flags.contains(ExportFlags::WRITE) && matches!(slot.surface.read_only(), crate::ReadOnly::Sealed) {
+                export::writer_mapped(&slot.surface)?;
+            }
+        }
+        let decision = decision.ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
+        if dropped {
+            self.send_handles_anew(deadline)?;
+        }
+        self.next_id = self.next_id.wrapping_add(1);
+        let id = peer.id;
+        self.consumers.push(peer);
+        Ok((id, decision))
+    }
+
+    /// Consumers added earlier decode a layout that is gone; their imports answer `LayoutChanged` until they have these.
+    fn send_handles_anew(&mut self, deadline: Deadline) -> Result<()> {
+        let mut lost = Vec::new();
+        for peer in &self.consumers {
+            for slot in &self.slots {
+                match send_handle(&slot.surface, peer, deadline) {
+                    Ok(_) => {}
+                    Err(error) if *error.kind() == Kind::PeerGone => lost.push(peer.id),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        lost.into_iter().for_each(|id| self.lose(id));
+        Ok(())
+    }
+
+    /// A surface that nobody uses, with a WRITE lease, waiting for one if it must. `None`: every consumer is gone.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`]: the pool stayed empty, or a fence pending, until the deadline.
+    pub fn next(&mut self, deadline: Deadline) -> Result<Option<Draft>> {
+        loop {
+            self.hear(Deadline::now())?;
+            if self.consumers.is_empty() {
+                return Ok(None);
+            }
+            if let Some(draft) = self.try_draft()? {
+                return Ok(Some(draft));
+            }
+            if let Some(slot) = self.next_free() {
+                // Released by all its users, but a fence of theirs is pending: stand in line for it.
+                return self.draft_in_line(slot, deadline).map(Some);
+            }
+            if deadline.has_passed() {
+                return Err(Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))
+                    .asked("a surface that no consumer holds")
+                    .found(format!("all {} held, for frames up to {}", self.slots.len(), self.frame))
+                    .help("more surfaces, or a faster consumer"));
+            }
+            let started = Instant::now();
+            self.hear(self.look_again(deadline))?;
+            self.waited.pool_empty += started.elapsed();
+        }
+    }
+
+    /// As [`next`](Self::next), but `None` also if no surface is free at this moment.
+    pub fn try_next(&mut self) -> Result<Option<Draft>> {
+        self.hear(Deadline::now())?;
+        if self.consumers.is_empty() { Ok(None) } else { self.try_draft() }
+    }
+
+    /// Tests every surface that no Fifo consumer holds; the newest frame last, since a mailbox may still want it.
+    fn try_draft(&mut self) -> Result<Option<Draft>> {
+        for slot in self.free_slots() {
+            let Some(surface) = self.slots.get(slot).map(|slot| slot.surface.clone()) else { continue };
+            if let Some(lease) = try_acquire(&[(&surface, Access::Write, Region::WHOLE)])? {
+                return Ok(Some(self.draft(slot, surface, lease)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn draft_in_line(&mut self, slot: usize, deadline: Deadline) -> Result<Draft> {
+        let surface = self.slots.get(slot).map(|slot| slot.surface.clone());
+        let surface = surface.ok_or_else(|| Error::new(Stage::Acquire, Kind::Unreachable))?;
+        let started = Instant::now();
+        let lease = acquire(&[(&surface, Access::Write, Region::WHOLE)], deadline).and_then(|acquire| acquire.wait());
+        self.waited.fence += started.elapsed();
+        Ok(self.draft(slot, surface, lease?))
+    }
+
+    fn draft(&mut self, slot: usize, surface: Surface, lease: Lease) -> Draft {
+        let frame = self.frame + 1;
+        // Before the first pixel changes: a mailbox consumer that arrives now finds that its frame is gone.
+        surface.0.pool.reservation().set_frame(surface.index(), frame);
+        let drafted = self.slots.get(slot).map(|slot| Arc::clone(&slot.drafted)).unwrap_or_default();
+        drafted.store(true, Ordering::Relaxed);
+        Draft { surface, lease, frame, slot, drafted: Drafted(drafted) }
+    }
+
+    /// Slots nobody holds, oldest frame first.
+    fn free_slots(&self) -> Vec<usize> {
+        let mut free: Vec<usize> = (0..self.slots.len())
+            .filter(|&i| self.slots.get(i).is_some_and(|slot| slot.held_by.is_empty() && !slot.drafted.load(Ordering::Relaxed)))
+            .collect();
+        free.sort_by_key(|&i| self.slots.get(i).map(|slot| slot.frame));
+        free
+    }
+
+    /// A free slot that is worth standing in line for. With only mailbox readers in the way it is not: one of them may be
+    /// slow, and none of them may block us.
+    fn next_free(&self) -> Option<usize> {
+        let only_mailboxes = self.consumers.iter().all(|peer| peer.delivery == Delivery::Mailbox);
+        self.free_slots().first().copied().filter(|_| !only_mailboxes)
+    }
+
+    /// Until when to listen for releases. Mailbox readers release through the reservation alone, which is tested again.
+    fn look_again(&self, deadline: Deadline) -> Deadline {
+        match (self.free_slots().is_empty(), deadline, Deadline::after(RETEST)) {
+            (true, ..) => deadline,
+            (false, Deadline::At(at), Deadline::At(again)) => Deadline::At(at.min(again)),
+            (false, _, again) => again,
+        }
+    }
+
+    /// Releases the draft and names it to every consumer.
+    ///
+    /// # Errors
+    /// [`Kind::Spoiled`]: somebody wrote over the control file. A consumer that is gone is no error; see [`Producer::gone`].
+    pub fn publish(&mut self, draft: Draft) -> Result<Published> {
+        let Draft { surface, lease, frame, slot, drafted } = draft;
+        let index = surface.index();
+        let released = lease.release();
+        self.frame = frame;
+        let mut published = Published { frame, sent: 0, dropped: 0 };
+        let mut held_by = Vec::new();
+        let mut lost = Vec::new();
+        for peer in &self.consumers {
+            match peer.channel.send(&Message::Frame { index, frame }, &[], Deadline::now()) {
+                Ok(()) => {
+                    published.sent += 1;
+                    if peer.delivery == Delivery::Fifo {
+                        held_by.push(peer.id);
+                    }
+                }
+                Err(error) if error.is_timeout() && peer.delivery == Delivery::Mailbox => published.dropped += 1,
+                // A Fifo queue cannot fill up honestly: it holds at most one message a surface.
+                Err(_) => lost.push(peer.id),
+            }
+        }
+        if let Some(slot) = self.slots.get_mut(slot) {
+            (slot.held_by, slot.frame) = (held_by, frame);
+        }
+        drop(drafted);
+        lost.into_iter().for_each(|id| self.lose(id));
+        released.map(|()| published)
+    }
+
+    /// Takes messages from consumers: all that are there, or the first to come before the deadline.
+    fn hear(&mut self, deadline: Deadline) -> Result<()> {
+        let mut entries: Vec<Entry<'_>> =
+            self.consumers.iter().map(|peer| Entry::new(peer.channel.as_fd(), Interest::READ)).collect();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        poll(&mut entries, deadline.at()).map_err(os(Stage::Release, "wait for consumers"))?;
+        let ready: Vec<bool> = entries.iter().map(|entry| !entry.ready.is_empty()).collect();
+        let mut released = Vec::new();
+        let mut lost = Vec::new();
+        for (peer, _) in self.consumers.iter().zip(ready).filter(|(_, ready)| *ready) {
+            match peer.channel.receive(Deadline::now()) {
+                Ok(Some((Message::Released { index, frame }, _))) => released.push((peer.id, index, frame)),
+                // Late answers to handles that were sent anew.
+                Ok(Some((Message::Mapped { .. }, _))) => {}
+                Err(error) if error.is_timeout() => {}
+                // Closed, or says what no consumer says: either way it takes part no more.
+                Ok(_) | Err(_) => lost.push(peer.id),
+            }
+        }
+        for (id, index, frame) in released {
+            // A release of a frame it does not hold changes nothing.
+            if let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.frame == frame) {
+                slot.held_by.retain(|holder| *holder != id);
+            }
+        }
+        lost.into_iter().for_each(|id| self.lose(id));
+        Ok(())
+    }
+
+    fn lose(&mut self, id: ConsumerId) {
+        if let Some(at) = self.consumers.iter().position(|peer| peer.id == id) {
+            let peer = self.consumers.remove(at);
+            self.past_traffic = self.past_traffic + peer.channel.traffic();
+            self.gone.push(id);
+        }
+        self.slots.iter_mut().for_each(|slot| slot.held_by.retain(|holder| *holder != id));
+    }
+
+    /// Says that no frame will follow, and waits until every consumer has released what it holds, or is gone.
+    pub fn finish(&mut self, deadline: Deadline) -> Result<()> {
+        let mut lost = Vec::new();
+        for peer in &self.consumers {
+            if peer.channel.send(&Message::End, &[], deadline).is_err() {
+                lost.push(peer.id);
+            }
+        }
+        lost.into_iter().for_each(|id| self.lose(id));
+        while self.slots.iter().any(|slot| !slot.held_by.is_empty()) {
+            if deadline.has_passed() {
+                return Err(Error::new(Stage::Release, Kind::Timeout(Blocked::default()))
+                    .asked("every consumer to release its last frames")
+                    .found(format!("{} that did not", self.consumers.len())));
+            }
+            self.hear(deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Consumers that are there.
+    pub fn consumers(&self) -> usize {
+        self.consumers.len()
+    }
+
+    /// Consumers that hung up, or broke the rules, since this was last asked.
+    pub fn gone(&mut self) -> Vec<ConsumerId> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// The surfaces.
+    pub fn surfaces(&self) -> impl Iterator<Item = &Surface> {
+        self.slots.iter().map(|slot| &slot.surface)
+    }
+
+    /// How long this end has waited so far.
+    pub fn waited(&self) -> Waited {
+        self.waited
+    }
+
+    /// What went over the sockets of all consumers so far.
+    pub fn traffic(&self) -> Traffic {
+        self.consumers.iter().fold(self.past_traffic, |sum, peer| sum + peer.channel.traffic())
+    }
+}
+
+impl Peer {
+    /// The next message of a consumer that has to answer.
+    fn answer(&self, deadline: Deadline) -> Result<Message> {
+        match self.channel.receive(deadline)? {
+            Some((Message::Refused { stage, text }, _)) => {
+                Err(Error::new(stage, Kind::Unsupported).asked("a consumer to take part").found(text))
+            }
+            Some((message, _)) => Ok(message),
+            None => Err(Error::new(Stage::Export, Kind::PeerGone)
+                .asked("a consumer to take part")
+                .found(format!("process {} has closed its end", self.channel.peer().pid))),
+        }
+    }
+}
+
+fn send_handle(surface: &Surface, peer: &Peer, deadline: Deadline) -> Result<Decision> {
+    let exported = export(surface, peer.flags, deadline)?;
+    let (bytes, [pixels, control]) = exported.handle.into_parts();
+    peer.channel.send_bytes(&bytes, &[pixels.as_fd(), control.as_fd()], deadline)?;
+    Ok(exported.decision)
+}
+
+fn unexpected(message: &Message, asked: &'static str) -> Error {
+    Error::new(Stage::Export, Kind::Malformed).asked(asked).found(format!("a {} message", message.word()))
+}
