@@ -178,7 +178,10 @@ impl Waiting {
         let mut blocked = Blocked::default();
         for (part, dependency) in &self.dependencies {
             if let Some(reservation) = share.reservation(*part) {
-                blocked.by.push(holder(reservation, dependency.surface, dependency.word));
+                let holder = holder(reservation, dependency.surface, dependency.word);
+                if !blocked.by.contains(&holder) {
+                    blocked.by.push(holder);
+                }
             }
         }
         for part in share.parts() {

@@ -31,11 +31,11 @@ pub struct Exported {
 /// [`Kind::Invalid`] for neither READ nor WRITE, or on an imported surface; [`Kind::Sealed`] and
 /// [`Kind::WritersPending`] by the surface's [`Writers`](crate::Writers); [`Kind::Timeout`].
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
-    let mut exports = producer(surface, "export")?;
+    let mut exports = producer(surface, "an export of")?;
     let (state, decision) = decide(exports.state, flags)?;
     if decision.changed || decision.resolve_now {
         rewrite(surface, decision, exports, deadline)?;
-        exports = producer(surface, "export")?;
+        exports = producer(surface, "an export of")?;
     }
     exports.sealing.admit(flags.contains(ExportFlags::WRITE))?;
     // Decided again: another thread may have exported while this one rewrote. What was dropped stays dropped.
@@ -57,14 +57,14 @@ pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Resu
 /// One of the writers named at allocation says that it has mapped the surface. The last one seals it; gives whether it is
 /// sealed now.
 pub fn writer_mapped(surface: &Surface) -> Result<bool> {
-    producer(surface, "count the writers of")?.sealing.writer_mapped(surface.0.memory.file())
+    producer(surface, "a count of the writers of")?.sealing.writer_mapped(surface.0.memory.file())
 }
 
 fn producer<'a>(surface: &'a Surface, what: &str) -> Result<std::sync::MutexGuard<'a, Exports>> {
     match &surface.0.side {
         Side::Producer(exports) => Ok(lock(exports)),
         Side::Consumer { .. } => Err(Error::new(Stage::Export, Kind::Invalid)
-            .asked(format!("to {what} an imported surface"))
+            .asked(format!("{what} an imported surface"))
             .why("only its producer knows what else was promised about it")
             .help("pass on the handle you got, before importing it")),
     }

@@ -17,7 +17,7 @@ use crate::surface::Surface;
 pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
     if !surface.is_producer() {
         return Err(Error::new(Stage::Flush, Kind::Invalid)
-            .asked("to flush an imported surface")
+            .asked("a flush of an imported surface")
             .why("only its producer knows what the metadata does not say"));
     }
     lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;

@@ -110,7 +110,7 @@ impl Lease {
         Ok(Self { share, torn })
     }
 
-    /// Did somebody before us die, or fail, while holding what we now hold? Then the content may be torn.
+    /// Did somebody we waited for die, or fail, while holding what we now hold? Then the content may be torn.
     pub fn is_torn(&self) -> bool {
         self.torn
     }

@@ -1,4 +1,13 @@
 //! Share GPU surfaces between processes and devices on Linux: the right layout, the right metadata, the right fence.
+//!
+//! Eight words, each a module: once for a surface [`negotiate`](mod@negotiate), [`allocate`](mod@allocate),
+//! [`export`](mod@export), [`import`](mod@import); for every frame [`acquire`](mod@acquire), [`access`], [`flush`](mod@flush),
+//! [`release`]. *Acquire* is exclusion, by fences; *access* is mapping. Most bugs of the field live where these are one.
+//!
+//! Around them: [`stream`] passes frames again and again, [`transport`] carries handles between processes that have no
+//! other carrier, [`backend`] is where surfaces live and who keeps their fences.
+//!
+//! What this library does not do: schedule work on real devices, convert pixels, or talk to a window system.
 
 #![forbid(unsafe_code)]
 
@@ -42,3 +51,8 @@ pub use lease::Lease;
 pub use negotiate::{Agreement, Conflict, Offer, SurfaceUsages, negotiate};
 pub use queue::Queue;
 pub use surface::{Surface, SurfaceId};
+
+/// The example of the README, kept true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,7 +19,7 @@ impl Lease {
         }
     }
 
-    /// Ends CPU access and says that the content is no good: whoever comes next is told.
+    /// Ends CPU access and says that the content is no good: whoever waits for it is told ([`Lease::is_torn`]) and goes on.
     ///
     /// `errno`: why, as in `errno(3)`; it travels with the fence.
     pub fn release_failed(self, errno: u32) -> Result<()> {

@@ -92,7 +92,7 @@ impl Device {
         if !self.reads(layout.modifier()) {
             let producer = header.map_or("a producer that left no metadata".to_owned(), |header| header.to_string());
             return Err(Error::new(Stage::Import, Kind::Unsupported)
-                .asked(format!("to import {} on device {self}", layout.modifier()))
+                .asked(format!("an import of {} on device {self}", layout.modifier()))
                 .found(format!("content of {producer}"))
                 .why("this device has no decoder for that layout")
                 .help("negotiate a modifier both sides know, or import on a device that decodes it"));

@@ -18,6 +18,7 @@
 //! participant. A producer that hangs up without `End` is [`Kind::PeerGone`](crate::Kind::PeerGone) to its consumers.
 
 mod consumer;
+mod peer;
 mod producer;
 
 use std::time::Duration;

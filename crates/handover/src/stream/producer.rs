@@ -9,11 +9,12 @@ use handover_model::wire::{Message, Roles};
 use handover_model::{Access, Decision, ExportFlags, Region, Stage};
 use handover_sys::poll::{Entry, Interest, poll};
 
+use super::peer::{Peer, send_handle, unexpected};
 use super::{Delivery, VERSION, Waited};
 use crate::acquire::{acquire, try_acquire};
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Kind, Result, os};
-use crate::export::{self, export};
+use crate::export;
 use crate::lease::Lease;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
@@ -36,7 +37,7 @@ pub struct Producer {
 
 /// Names a consumer to its producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ConsumerId(u32);
+pub struct ConsumerId(pub(super) u32);
 
 #[derive(Debug)]
 struct Slot {
@@ -47,14 +48,6 @@ struct Slot {
     frame: u64,
     /// With the caller, as a draft.
     drafted: Arc<AtomicBool>,
-}
-
-#[derive(Debug)]
-struct Peer {
-    id: ConsumerId,
-    channel: Channel,
-    delivery: Delivery,
-    flags: ExportFlags,
 }
 
 /// A surface to draw the next frame in. Dropped, it goes back unpublished.
@@ -398,30 +391,4 @@ impl Producer {
     pub fn traffic(&self) -> Traffic {
         self.consumers.iter().fold(self.past_traffic, |sum, peer| sum + peer.channel.traffic())
     }
-}
-
-impl Peer {
-    /// The next message of a consumer that has to answer.
-    fn answer(&self, deadline: Deadline) -> Result<Message> {
-        match self.channel.receive(deadline)? {
-            Some((Message::Refused { stage, text }, _)) => {
-                Err(Error::new(stage, Kind::Unsupported).asked("a consumer to take part").found(text))
-            }
-            Some((message, _)) => Ok(message),
-            None => Err(Error::new(Stage::Export, Kind::PeerGone)
-                .asked("a consumer to take part")
-                .found(format!("process {} has closed its end", self.channel.peer().pid))),
-        }
-    }
-}
-
-fn send_handle(surface: &Surface, peer: &Peer, deadline: Deadline) -> Result<Decision> {
-    let exported = export(surface, peer.flags, deadline)?;
-    let (bytes, [pixels, control]) = exported.handle.into_parts();
-    peer.channel.send_bytes(&bytes, &[pixels.as_fd(), control.as_fd()], deadline)?;
-    Ok(exported.decision)
-}
-
-fn unexpected(message: &Message, asked: &'static str) -> Error {
-    Error::new(Stage::Export, Kind::Malformed).asked(asked).found(format!("a {} message", message.word()))
 }

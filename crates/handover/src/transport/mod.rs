@@ -264,6 +264,13 @@ impl Channel {
     }
 }
 
+/// The socket, to pass on: a child may get it as its standard input.
+impl From<Channel> for OwnedFd {
+    fn from(channel: Channel) -> Self {
+        channel.socket
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -90,10 +90,18 @@ impl Control {
         Self::join(stage, control.file, Some(surfaces))
     }
 
-    /// Joins the pool behind a received descriptor, which is an allegation: checked here before anything is believed.
+    /// Joins the pool behind a received descriptor: [`open`](Self::open), then [`Reservation::join`].
+    pub fn join(stage: Stage, file: OwnedFd, surfaces: Option<u32>) -> Result<Reservation<Self>> {
+        let (control, owner) = Self::open(stage, file, surfaces)?;
+        let surfaces = control.surfaces();
+        Ok(Reservation::join(control, owner, std::process::id(), surfaces))
+    }
+
+    /// Maps a received control file and takes a lock byte in it, whose index comes with it: what a participant needs
+    /// before it joins. The descriptor is an allegation, checked here before anything is believed.
     ///
     /// `surfaces`: what the message says; the file must agree.
-    pub fn join(stage: Stage, file: OwnedFd, surfaces: Option<u32>) -> Result<Reservation<Self>> {
+    pub fn open(stage: Stage, file: OwnedFd, surfaces: Option<u32>) -> Result<(Self, u8)> {
         let surfaces = check(stage, file.as_fd(), surfaces)?;
         // The lock must live in a description that nobody else has. Reopening makes one; where /proc is missing the
         // received one serves, since the exporter made it for us alone.
@@ -103,8 +111,7 @@ impl Control {
         let map = map(stage, lock_through, surfaces)?;
         // From here on the mapping alone keeps description and lock: both go with the address space, whatever kills it.
         drop(own);
-        let pid = std::process::id();
-        Ok(Reservation::join(Self { map, file }, owner, pid, surfaces))
+        Ok((Self { map, file }, owner))
     }
 
     /// How many surfaces the pool has, by the size of the file, which seals fix.

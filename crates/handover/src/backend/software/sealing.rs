@@ -99,7 +99,7 @@ impl Sealing {
     pub(crate) fn writer_mapped(&mut self, memory: BorrowedFd<'_>) -> Result<bool> {
         if self.mapped >= self.write_exports {
             return Err(Error::new(Stage::Export, Kind::Invalid)
-                .asked("to count one more writer that mapped the surface")
+                .asked("one more writer that mapped the surface")
                 .found(format!("{} exported for WRITE, {} acknowledged", self.write_exports, self.mapped)));
         }
         self.mapped += 1;

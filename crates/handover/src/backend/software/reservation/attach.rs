@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use handover_model::{Region, Usage, reservation};
 
-use super::layout::Block;
+use super::layout::{Block, ENTRIES_EACH};
 use super::platform::{Atomic as _, Platform};
 use super::{CLOCK_AHEAD, Phase, Reservation, TICKET_NS, TRIES, Trouble, Word};
 
@@ -60,8 +60,8 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         let block = Block::of(wish.surface);
         let claimed = Word::new(self.generation, self.owner, wish.usage, wish.lease, Phase::Claimed);
         let index = self.take_lowest(block, claimed).ok_or(Trouble::Full(wish.surface))?;
-        self.raise_high(block, u64::from(index) + 1);
-        self.platform.u64(block.mask(index)).store(wish.region.bits(), Relaxed);
+        // Release: who reads this mask beside an older word must find, on its second look, that the word has changed.
+        self.platform.u64(block.mask(index)).store(wish.region.bits(), Release);
         self.platform.u64(block.context(index)).store(wish.context, Relaxed);
         self.platform.u64(block.seq(index)).store(wish.seq, Relaxed);
         self.platform.u32(block.result(index)).store(0, Relaxed);
@@ -166,17 +166,34 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
 
     /// The lowest entry that can be re-used; those that still tell of a failure last.
     fn take_lowest(&self, block: Block, claimed: Word) -> Option<u8> {
+        if !self.may_take_more(block) {
+            return None;
+        }
         for failed_too in [false, true] {
             for index in 0..N as u8 {
                 let at = self.platform.u64(block.word(index));
                 let seen = Word(at.load(Relaxed));
-                let usable = !seen.phase().is_live() && (failed_too || !seen.phase().is_failure());
-                if usable && at.compare_exchange(seen.0, claimed.0, AcqRel, Relaxed).is_ok() {
+                if seen.phase().is_live() || (seen.phase().is_failure() && !failed_too) {
+                    continue;
+                }
+                // Before the entry is taken: whoever is killed in between must not leave one that no scan reaches.
+                self.raise_high(block, u64::from(index) + 1);
+                if at.compare_exchange(seen.0, claimed.0, AcqRel, Relaxed).is_ok() {
                     return Some(index);
                 }
             }
         }
         None
+    }
+
+    /// Is this participant below its share of a surface's entries? A courtesy to the others: threads that attach at the
+    /// same time may go above it by one each.
+    pub(super) fn may_take_more(&self, block: Block) -> bool {
+        let mine = |&index: &u8| {
+            let word = Word(self.platform.u64(block.word(index)).load(Relaxed));
+            word.owner() == self.owner && word.phase().is_live()
+        };
+        (0..self.high(block)).filter(mine).count() < ENTRIES_EACH as usize
     }
 
     fn raise_high(&self, block: Block, to: u64) {

@@ -32,15 +32,16 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         if seen == dependency.word {
             return None;
         }
-        if dependency.word.phase() == Phase::Choosing
-            && seen.phase() == Phase::Pending
+        // It may also have run and died since: only a submission that was there before us can have a smaller ticket.
+        let followed = dependency.word.phase() == Phase::Choosing
+            && seen.phase().has_ticket()
             && seen.owner() == dependency.word.owner()
-            && seen.is_before(dependency.mine)
-        {
+            && seen.is_before(dependency.mine);
+        if followed && seen.phase() == Phase::Pending {
             dependency.word = seen;
             return None;
         }
-        Some(seen.is_same_entry(dependency.word).then(|| seen.phase()))
+        Some((followed || seen.is_same_entry(dependency.word)).then(|| seen.phase()))
     }
 
     /// Waits until the dependency is over or the deadline passes. A time-out grants nothing.
@@ -48,6 +49,9 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         if let Some(ended) = self.spin(dependency) {
             return Outcome::Ended(ended);
         }
+        // Kept over early wakes: on a busy surface a sleep rarely lasts a whole slice, and the dead must be noticed there
+        // too.
+        let mut slice = self.platform.now().saturating_add(SLICE);
         loop {
             let expected = self.arm(dependency.surface, 1 << (dependency.index & 63));
             if let Some(ended) = self.is_over(dependency) {
@@ -59,48 +63,55 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
                 self.end_if_dead(dependency);
                 return self.is_over(dependency).map_or(Outcome::TimedOut, Outcome::Ended);
             }
-            let slice = now.saturating_add(SLICE);
             let until = deadline.map_or(slice, |deadline| deadline.min(slice));
             let event = Block::of(dependency.surface).event();
             self.platform.sleep(event, expected, wake_bit(dependency.index), until);
             if let Some(ended) = self.is_over(dependency) {
                 return Outcome::Ended(ended);
             }
-            if self.platform.now() >= slice {
+            let now = self.platform.now();
+            if now >= slice {
                 self.end_if_dead(dependency);
+                slice = now.saturating_add(SLICE);
             }
         }
     }
 
-    /// Waits until some entry of a full surface changes, for a slice at the most, and ends entries of the dead.
+    /// Waits until an attach to a full surface may have room, for a slice at the most, and ends entries of the dead.
     pub fn wait_for_room(&self, surface: u32, deadline: Option<Monotonic>) {
         let expected = self.arm(surface, u64::MAX);
         let slice = self.platform.now().saturating_add(SLICE);
-        let room = || self.live_entries(surface).count() < N;
-        if room() {
+        if self.has_room(surface) {
             return;
         }
         let until = deadline.map_or(slice, |deadline| deadline.min(slice));
         self.platform.sleep(Block::of(surface).event(), expected, NonZeroU32::MAX, until);
-        if room() {
-            return;
+        if !self.has_room(surface) {
+            self.sweep(surface);
         }
-        let dead: Vec<_> = self.live_entries(surface).filter(|(_, w, _)| !self.lives(w.owner())).collect();
-        for (index, word, _) in dead {
-            self.reap(surface, index, word);
-        }
+    }
+
+    /// Would an attach find an entry? By the same look at the same words, or its caller would spin between the two.
+    fn has_room(&self, surface: u32) -> bool {
+        let block = Block::of(surface);
+        let free = |index| !Word(self.platform.u64(block.word(index)).load(Relaxed)).phase().is_live();
+        self.may_take_more(block) && (0..N as u8).any(free)
     }
 
     /// Asks to be woken when one of these entries changes; gives the event count to sleep on. The caller looks at its
     /// condition again before it sleeps.
+    ///
+    /// The count is read before the bits are looked at. The other way round, a waker that takes our bit for an earlier
+    /// change and then raises the count leaves us with its new count and no bit, asleep through the change we wait for.
     pub fn arm(&self, surface: u32, entries: u64) -> u32 {
         let block = Block::of(surface);
         let armed = self.platform.u64(block.armed());
+        let expected = self.platform.u32(block.event()).load(Acquire);
         if armed.load(Relaxed) & entries != entries {
             armed.fetch_or(entries, SeqCst);
         }
         self.platform.fence(SeqCst);
-        self.platform.u32(block.event()).load(Acquire)
+        expected
     }
 
     /// Ends the entry a dependency points at if its owner is gone. One lock query, 0.3 µs.

@@ -45,6 +45,11 @@ impl Phase {
         matches!(self, Self::Claimed | Self::Choosing | Self::Pending)
     }
 
+    /// Has the entry stood in line, so that its word holds a ticket?
+    pub const fn has_ticket(self) -> bool {
+        matches!(self, Self::Pending | Self::Done | Self::Failed | Self::Dead | Self::Cancelled)
+    }
+
     /// Does the entry hold an outcome that a reader may still want to see?
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::Dead)
