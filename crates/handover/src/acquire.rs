@@ -95,6 +95,7 @@ impl Acquire {
         if !self.waiting.look(share) {
             if self.deadline.has_passed() && self.deadline != Deadline::now() {
                 let error = self.waiting.timed_out(share, Stage::Acquire);
+                share.withdraw();
                 self.share = None;
                 return Err(error);
             }

@@ -31,27 +31,27 @@ pub struct Exported {
 /// [`Kind::Invalid`] for neither READ nor WRITE, or on an imported surface; [`Kind::Sealed`] and
 /// [`Kind::WritersPending`] by the surface's [`Writers`](crate::Writers); [`Kind::Timeout`].
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
-    let mut exports = producer(surface, "an export of")?;
-    let (state, decision) = decide(exports.state, flags)?;
-    if decision.changed || decision.resolve_now {
-        rewrite(surface, decision, exports, deadline)?;
-        exports = producer(surface, "an export of")?;
-    }
-    exports.sealing.admit(flags.contains(ExportFlags::WRITE))?;
-    // Decided again: another thread may have exported while this one rewrote. What was dropped stays dropped.
-    let (state, decision) = match exports.state == state {
-        true => (state, decision),
-        false => {
-            let (state, now) = decide(exports.state, flags)?;
-            (state, Decision { changed: decision.changed, resolve_now: decision.resolve_now, ..now })
-        }
+    let writes = flags.contains(ExportFlags::WRITE);
+    // Whatever can refuse comes before the rewrite, which cannot be taken back.
+    let (handle, decision) = {
+        let mut exports = producer(surface, "an export of")?;
+        let (_, decision) = decide(exports.state, flags)?;
+        let handle = make_handle(surface, flags, &exports.sealing)?;
+        exports.sealing.admit(writes)?;
+        (handle, decision)
     };
-    let handle = make_handle(surface, flags, &exports.sealing)?;
+    if let Err(error) = rewrite(surface, decision, deadline) {
+        producer(surface, "an export of")?.sealing.take_back(writes);
+        return Err(error);
+    }
+    let mut exports = producer(surface, "an export of")?;
+    // Once more: another thread may have exported meanwhile. Rewriting twice changes nothing.
+    let (state, now) = decide(exports.state, flags)?;
     exports.state = state;
     if let Codec::Blocks(codec) = &surface.0.codec {
-        codec.set_resolve(decision.resolve);
+        codec.set_resolve(now.resolve);
     }
-    Ok(Exported { handle, decision })
+    Ok(Exported { handle, decision: Decision { changed: decision.changed, resolve_now: decision.resolve_now, ..now } })
 }
 
 /// One of the writers named at allocation says that it has mapped the surface. The last one seals it; gives whether it is
@@ -71,14 +71,10 @@ fn producer<'a>(surface: &'a Surface, what: &str) -> Result<std::sync::MutexGuar
 }
 
 /// Content changes under consumers: a kernel entry on the whole surface, which waits for every user and whom all wait for.
-fn rewrite(
-    surface: &Surface,
-    decision: Decision,
-    exports: std::sync::MutexGuard<'_, Exports>,
-    deadline: Deadline,
-) -> Result<()> {
-    // No lock is held while waiting.
-    drop(exports);
+fn rewrite(surface: &Surface, decision: Decision, deadline: Deadline) -> Result<()> {
+    if !decision.changed && !decision.resolve_now {
+        return Ok(());
+    }
     let claim = (surface, Usage::Kernel, Region::WHOLE);
     let (share, mut waiting) = line_up(&[claim], false, (0, 0), deadline, Stage::Export)?;
     waiting.wait(&share, deadline, Stage::Export)?;

@@ -153,6 +153,9 @@ impl Queue {
 
     /// Gives the job a share of a lease that is already granted: nothing is left to wait for but this queue and `after`.
     /// Dropping the lease then ends CPU access; the entries end with the job.
+    ///
+    /// A job already on this queue that waits for this very lease would now wait for one behind it: it fails at its
+    /// deadline. Submit both to the queue, or use two queues.
     pub fn submit_lease(
         &self,
         lease: &Lease,

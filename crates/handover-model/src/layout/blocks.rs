@@ -31,8 +31,8 @@ const TILE_ROW: Bytes = Bytes(32);
 pub enum CompressionState {
     /// All 64 pixels are stored.
     Expanded = 0,
-    /// All pixels have the clear colour, which is not in the tile: it is the producer's private one until `flush` writes it
-    /// to the metadata.
+    /// All pixels have the clear colour, which is not in the tile: the producer's private one. A consumer that meets it has
+    /// only the metadata's clear colour; `flush` therefore turns the tile into one of a single colour.
     Cleared = 1,
     /// All pixels have one colour, stored as the first pixel of the tile.
     Single = 2,

@@ -6,7 +6,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use handover_model::{Result, Stage};
@@ -25,6 +25,7 @@ use crate::surface::lock;
 /// One registered wait. Dropping it takes the registration back.
 #[derive(Debug)]
 pub(crate) struct Watch {
+    watcher: Arc<Watcher>,
     id: u64,
     descriptor: OwnedFd,
 }
@@ -48,7 +49,7 @@ const WORDS: usize = 127;
 /// With more waits than words, or without `futex_waitv` (before Linux 5.16), the thread looks this often.
 const LOOK: Duration = Duration::from_millis(1);
 
-static WATCHER: OnceLock<Arc<Watcher>> = OnceLock::new();
+static WATCHER: Mutex<Option<Arc<Watcher>>> = Mutex::new(None);
 static IDS: AtomicU64 = AtomicU64::new(0);
 
 impl Watch {
@@ -62,7 +63,7 @@ impl Watch {
         let watcher = watcher()?;
         lock(&watcher.registrations).push(Registration { id, waits, descriptor: ours });
         watcher.notify();
-        Ok(Self { id, descriptor })
+        Ok(Self { watcher, id, descriptor })
     }
 }
 
@@ -74,26 +75,23 @@ impl AsFd for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(watcher) = WATCHER.get() {
-            lock(&watcher.registrations).retain(|registration| registration.id != self.id);
-        }
+        lock(&self.watcher.registrations).retain(|registration| registration.id != self.id);
     }
 }
 
-fn watcher() -> Result<&'static Arc<Watcher>> {
-    if let Some(watcher) = WATCHER.get() {
-        return Ok(watcher);
+/// The watcher of this process, started by whoever asks first. One that could not be started is tried again.
+fn watcher() -> Result<Arc<Watcher>> {
+    let mut watcher = lock(&WATCHER);
+    if let Some(watcher) = &*watcher {
+        return Ok(Arc::clone(watcher));
     }
-    let watcher = Arc::new(Watcher::default());
-    let theirs = Arc::clone(&watcher);
-    // Of two first calls at once, one sets its watcher and starts the thread; the other uses that one.
-    if WATCHER.set(watcher).is_ok() {
-        std::thread::Builder::new()
-            .name("handover-poll".into())
-            .spawn(move || theirs.run())
-            .map_err(os(Stage::Acquire, "start the poll thread"))?;
-    }
-    WATCHER.get().ok_or_else(|| crate::Error::new(Stage::Acquire, crate::Kind::Unreachable))
+    let new = Arc::new(Watcher::default());
+    let theirs = Arc::clone(&new);
+    std::thread::Builder::new()
+        .name("handover-poll".into())
+        .spawn(move || theirs.run())
+        .map_err(os(Stage::Acquire, "start the poll thread"))?;
+    Ok(Arc::clone(watcher.insert(new)))
 }
 
 impl Watcher {

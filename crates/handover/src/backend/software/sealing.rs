@@ -95,6 +95,11 @@ impl Sealing {
         }
     }
 
+    /// An admitted handle did not go out after all.
+    pub(crate) fn take_back(&mut self, write: bool) {
+        self.write_exports = self.write_exports.saturating_sub(u32::from(write));
+    }
+
     /// One more named writer has mapped; the last one seals the surface. Gives whether it is sealed now.
     pub(crate) fn writer_mapped(&mut self, memory: BorrowedFd<'_>) -> Result<bool> {
         if self.mapped >= self.write_exports {
