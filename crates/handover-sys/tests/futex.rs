@@ -1,4 +1,5 @@
 //! Sleeping and waking: within a process, across processes, and from a mapping that can only be read.
+#![allow(unsafe_code)]
 #![allow(clippy::expect_used, reason = "helpers of tests panic as tests do")]
 
 mod common;

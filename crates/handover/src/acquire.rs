@@ -11,12 +11,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use handover_model::{Access, Region, Stage, Usage};
+use handover_model::{Access, Region, Stage};
 
 use crate::backend::software::control::Control;
 use crate::backend::software::poll::Watch;
-use crate::backend::software::reservation::working_set::{self, Attached};
-use crate::backend::software::reservation::{Attach, Dependency, Outcome, Phase, Reservation, Trouble, Word};
+use crate::backend::software::reservation::working_set::{self, Member as _};
+use crate::backend::software::reservation::{Dependency, Outcome, Phase, Reservation, Trouble, Word};
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Holder, Kind, Result};
 use crate::lease::{Lease, Part, Share};
@@ -55,21 +55,23 @@ pub(crate) struct Waiting {
 /// [`Kind::Full`] at the deadline, [`Kind::Unsupported`] for WRITE on a READ import, [`Kind::LayoutChanged`],
 /// [`Kind::Spoiled`], [`Kind::Invalid`] for an empty set.
 pub fn acquire(set: &[Wish<'_>], deadline: Deadline) -> Result<Acquire> {
-    let (share, waiting) = line_up(&check(set)?, true, NO_FENCE, deadline, Stage::Acquire)?;
+    let (share, waiting) = line_up(check(set, true)?, deadline, Stage::Acquire)?;
     Ok(Acquire { share: Some(Arc::new(share)), waiting, deadline, watch: None })
 }
 
 /// CPU access to all of `set` if nobody is in the way now; takes no place in line otherwise.
 pub fn try_acquire(set: &[Wish<'_>]) -> Result<Option<Lease>> {
     // Look before taking a place: even a place given back at once would make others wait for a moment.
-    let claims = check(set)?;
-    if claims.iter().any(|claim| claim.0.0.pool.reservation().would_wait(&wish(claim, true, NO_FENCE))) {
+    let parts = check(set, true)?;
+    if parts.iter().any(|part| part.reservation().would_wait(&part.wish)) {
         return Ok(None);
     }
-    match acquire(set, Deadline::now()) {
-        Ok(mut acquire) => acquire.poll(),
-        Err(error) if *error.kind() == Kind::Full => Ok(None),
-        Err(error) => Err(error),
+    match try_line_up(parts, NO_FENCE) {
+        Ok((share, waiting)) => {
+            Acquire { share: Some(Arc::new(share)), waiting, deadline: Deadline::now(), watch: None }.poll()
+        }
+        Err((_, (_, Trouble::Full(_)))) => Ok(None),
+        Err((_, (_, trouble))) => Err(trouble.at(Stage::Acquire)),
     }
 }
 
@@ -186,7 +188,7 @@ impl Waiting {
             }
         }
         for part in share.parts() {
-            let reservation = part.surface.0.pool.reservation();
+            let reservation = part.reservation();
             for surface in 0..part.surface.0.pool.surfaces() {
                 let held = reservation.live_entries(surface).filter(|(index, word, _)| {
                     word.owner() == reservation.owner() && word.is_lease() && !share.has(surface, *index)
@@ -215,38 +217,33 @@ fn holder(reservation: &Reservation<Control>, surface: u32, word: Word) -> Holde
     }
 }
 
-/// One wish in the reservation's own terms; the public ones never say `Kernel` or `Bookkeep`.
-pub(crate) type Claim<'a> = (&'a Surface, Usage, Region);
-
-pub(crate) fn wish(&(surface, usage, region): &Claim<'_>, lease: bool, (context, seq): (u64, u64)) -> Attach {
-    Attach { surface: surface.0.index, usage, region, lease, context, seq }
-}
-
 /// What may be said of a set before anything is attached; the set in the reservation's terms.
-pub(crate) fn check<'a>(set: &[Wish<'a>]) -> Result<Vec<Claim<'a>>> {
+pub(crate) fn check(set: &[Wish<'_>], lease: bool) -> Result<Vec<Part>> {
     if set.is_empty() {
         return Err(Error::new(Stage::Acquire, Kind::Invalid).asked("an empty set").why("there is nothing to wait for"));
     }
-    let claim = |&(surface, access, region): &Wish<'a>| {
+    // Reserved by hand: a collect into a `Result` cannot know the length and grows from 4.
+    let mut parts = Vec::with_capacity(set.len());
+    for &(surface, access, region) in set {
         surface.may(access)?;
         surface.check_content()?;
-        Ok((surface, access.usage(), region))
-    };
-    set.iter().map(claim).collect()
+        parts.push(Part::new(surface, access.usage(), region, lease));
+    }
+    Ok(parts)
 }
 
-/// Attaches a set; waits while a reservation is full, not beyond the deadline.
-pub(crate) fn line_up(
-    set: &[Claim<'_>],
-    lease: bool,
-    fence: (u64, u64),
-    deadline: Deadline,
-    stage: Stage,
-) -> Result<(Share, Waiting)> {
+/// A refused attach: the parts come back, with the position of the one that met the trouble.
+pub(crate) type Refusal = (Vec<Part>, (usize, Trouble));
+
+/// Attaches a set that has no fence; waits while a reservation is full, not beyond the deadline.
+pub(crate) fn line_up(mut parts: Vec<Part>, deadline: Deadline, stage: Stage) -> Result<(Share, Waiting)> {
     loop {
-        match try_line_up(set, lease, fence) {
+        match try_line_up(parts, NO_FENCE) {
             Ok(lined) => return Ok(lined),
-            Err(refusal) => make_room(set, refusal, deadline, stage)?,
+            Err((back, refusal)) => {
+                make_room(&back, refusal, deadline, stage)?;
+                parts = back;
+            }
         }
     }
 }
@@ -254,30 +251,28 @@ pub(crate) fn line_up(
 /// After a refused attach: waits until something changes on the surface that was full. Any other refusal is final, and so
 /// is that one at the deadline.
 pub(crate) fn make_room(
-    set: &[Claim<'_>],
+    parts: &[Part],
     (position, trouble): (usize, Trouble),
     deadline: Deadline,
     stage: Stage,
 ) -> Result<()> {
-    match (trouble, set.get(position)) {
-        (Trouble::Full(index), Some((surface, ..))) if !deadline.has_passed() => {
-            surface.0.pool.reservation().wait_for_room(index, deadline.at());
+    match (trouble, parts.get(position)) {
+        (Trouble::Full(index), Some(part)) if !deadline.has_passed() => {
+            part.reservation().wait_for_room(index, deadline.at());
             Ok(())
         }
         _ => Err(trouble.at(stage)),
     }
 }
 
-/// Attaches a set once. On an error nothing is taken; it comes with the position of the claim that met it.
-pub(crate) fn try_line_up(
-    set: &[Claim<'_>],
-    lease: bool,
-    fence: (u64, u64),
-) -> Result<(Share, Waiting), (usize, Trouble)> {
-    let wishes: Vec<_> =
-        set.iter().map(|claim| (claim.0.0.pool.reservation(), wish(claim, lease, fence))).collect();
-    let Attached { entries, dependencies } = working_set::attach(&wishes)?;
-    let part = |(&(surface, usage, region), entry): (&Claim<'_>, _)| Part { surface: surface.clone(), usage, region, entry };
-    let parts = set.iter().zip(entries).map(part).collect();
-    Ok((Share::new(parts), Waiting { dependencies, torn: false }))
+/// Attaches a set once, as this place (context and sequence number) of a fence context. On an error nothing is taken.
+pub(crate) fn try_line_up(mut parts: Vec<Part>, (context, seq): (u64, u64)) -> Result<(Share, Waiting), Refusal> {
+    for part in &mut parts {
+        part.wish.context = context;
+        part.wish.seq = seq;
+    }
+    match working_set::attach_members(&mut parts) {
+        Ok(dependencies) => Ok((Share::new(parts), Waiting { dependencies, torn: false })),
+        Err(refusal) => Err((parts, refusal)),
+    }
 }

@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 use crate::device::Codec;
 use crate::error::{Error, Kind, Result, os};
 use crate::handle::Handle;
+use crate::lease::Part;
 use crate::surface::{Exports, Side, Surface, lock};
 
 /// A handle to send, and what the producer decided.
@@ -75,8 +76,8 @@ fn rewrite(surface: &Surface, decision: Decision, deadline: Deadline) -> Result<
     if !decision.changed && !decision.resolve_now {
         return Ok(());
     }
-    let claim = (surface, Usage::Kernel, Region::WHOLE);
-    let (share, mut waiting) = line_up(&[claim], false, (0, 0), deadline, Stage::Export)?;
+    let whole = Part::new(surface, Usage::Kernel, Region::WHOLE, false);
+    let (share, mut waiting) = line_up(vec![whole], deadline, Stage::Export)?;
     waiting.wait(&share, deadline, Stage::Export)?;
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
     if !decision.changed {

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use handover_model::{Access, Region, Stage, Usage};
 
 use crate::backend::software::control::Control;
-use crate::backend::software::reservation::{Entry, Reservation, Trouble};
+use crate::backend::software::reservation::layout::ENTRIES;
+use crate::backend::software::reservation::working_set::{self, Member};
+use crate::backend::software::reservation::{Attach, Entry, Reservation, Trouble};
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
 
@@ -20,13 +22,36 @@ pub struct Lease {
     torn: bool,
 }
 
-/// One surface of a lease.
+/// One surface of a lease, or of a set on its way to one.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) surface: Surface,
-    pub(crate) usage: Usage,
-    pub(crate) region: Region,
+    /// What for, in the reservation's own terms; the public ones never say `Kernel` or `Bookkeep`.
+    pub(crate) wish: Attach,
     pub(crate) entry: Entry,
+}
+
+impl Part {
+    /// A part that is not attached yet. `lease`: for CPU access, not for a job.
+    pub(crate) fn new(surface: &Surface, usage: Usage, region: Region, lease: bool) -> Self {
+        let wish = Attach { surface: surface.0.index, usage, region, lease, context: 0, seq: 0 };
+        Self { surface: surface.clone(), wish, entry: Entry::NONE }
+    }
+}
+
+impl Member<Control, ENTRIES> for Part {
+    fn reservation(&self) -> &Reservation<Control> {
+        self.surface.0.pool.reservation()
+    }
+    fn wish(&self) -> &Attach {
+        &self.wish
+    }
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+    fn entry_mut(&mut self) -> &mut Entry {
+        &mut self.entry
+    }
 }
 
 /// The entries of one attach. Whoever drops the last reference ends them.
@@ -48,7 +73,7 @@ impl Share {
     }
 
     pub(crate) fn reservation(&self, part: usize) -> Option<&Reservation<Control>> {
-        self.parts.get(part).map(|part| part.surface.0.pool.reservation())
+        self.parts.get(part).map(Part::reservation)
     }
 
     /// Is this entry one of ours? (Indices of one pool; good enough to print who else holds what.)
@@ -57,17 +82,15 @@ impl Share {
     }
 
     pub(crate) fn describe(&self) -> String {
-        let part = |part: &Part| format!("{} access to surface {}", part.usage.word(), part.surface.index());
+        let part = |part: &Part| format!("{} access to surface {}", part.wish.usage.word(), part.surface.index());
         self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
     /// Leaves the line: the work never began.
     pub(crate) fn withdraw(&self) {
         if !self.ended.swap(true, Ordering::AcqRel) {
-            for part in &self.parts {
-                // An entry that is no longer ours is gone already.
-                let _ = part.surface.0.pool.reservation().withdraw(&part.entry);
-            }
+            // An entry that is no longer ours is gone already.
+            let _ = working_set::withdraw(&self.parts);
         }
     }
 
@@ -83,14 +106,10 @@ impl Share {
         }
         let error = self.error.load(Ordering::Acquire);
         let error = (error != 0).then_some(error);
-        let mut result = Ok(());
-        for part in &self.parts {
-            if part.usage == Usage::Write {
-                part.surface.0.codec.end_of_submission(&part.surface);
-            }
-            result = result.and(part.surface.0.pool.reservation().release(&part.entry, error));
+        for part in self.parts.iter().filter(|part| part.wish.usage == Usage::Write) {
+            part.surface.0.codec.end_of_submission(&part.surface);
         }
-        result
+        working_set::release(&self.parts, error)
     }
 }
 
@@ -118,8 +137,8 @@ impl Lease {
     /// The surfaces of the lease, with what is allowed.
     pub fn surfaces(&self) -> impl Iterator<Item = (&Surface, Access, Region)> {
         self.share.parts().iter().map(|part| {
-            let access = if part.usage == Usage::Write { Access::Write } else { Access::Read };
-            (&part.surface, access, part.region)
+            let access = if part.wish.usage == Usage::Write { Access::Write } else { Access::Read };
+            (&part.surface, access, part.wish.region)
         })
     }
 
@@ -134,7 +153,7 @@ impl Lease {
     /// The part of this surface that allows the access.
     pub(crate) fn part(&self, surface: &Surface, access: Access) -> Result<&Part> {
         let allows = |part: &&Part| {
-            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.usage <= Usage::Write)
+            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.wish.usage <= Usage::Write)
         };
         self.share.parts().iter().find(allows).ok_or_else(|| {
             Error::new(Stage::Access, Kind::Invalid)

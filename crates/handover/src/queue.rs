@@ -8,12 +8,11 @@ use std::thread::JoinHandle;
 
 use handover_model::Stage;
 
-use crate::acquire::{Claim, Waiting, Wish, check, make_room, try_line_up};
-use crate::backend::software::reservation::Trouble;
+use crate::acquire::{Refusal, Waiting, Wish, check, make_room, try_line_up};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::Fence;
-use crate::lease::{Lease, Share};
+use crate::lease::{Lease, Part, Share};
 use crate::surface::lock;
 
 type Job = Box<dyn FnOnce(&Lease) -> Result<()> + Send>;
@@ -92,14 +91,14 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
-        let claims = check(set)?;
+        let mut parts = check(set, false)?;
         let mut job: Job = Box::new(job);
         loop {
-            match self.attach_and_push(&claims, after, deadline, job) {
+            match self.attach_and_push(parts, after, deadline, job) {
                 Ok(fence) => return Ok(fence),
-                Err((back, refusal)) => {
-                    job = back;
-                    make_room(&claims, refusal, deadline, Stage::Acquire)?;
+                Err((job_back, (parts_back, refusal))) => {
+                    make_room(&parts_back, refusal, deadline, Stage::Acquire)?;
+                    (parts, job) = (parts_back, job_back);
                 }
             }
         }
@@ -113,21 +112,21 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
-        self.attach_and_push(&check(set)?, after, deadline, Box::new(job))
-            .map_err(|(_, (_, trouble))| trouble.at(Stage::Acquire))
+        self.attach_and_push(check(set, false)?, after, deadline, Box::new(job))
+            .map_err(|(_, (_, (_, trouble)))| trouble.at(Stage::Acquire))
     }
 
     /// Ticket and place in the queue under one lock: else job 6 sits before job 5 and waits for it. Attaching neither
     /// waits nor calls the system. A refused job comes back.
     fn attach_and_push(
         &self,
-        claims: &[Claim<'_>],
+        parts: Vec<Part>,
         after: &[Fence],
         deadline: Deadline,
         job: Job,
-    ) -> Result<Fence, (Job, (usize, Trouble))> {
+    ) -> Result<Fence, (Job, Refusal)> {
         let line = lock(&self.shared.line);
-        match try_line_up(claims, false, (self.shared.context, line.submitted + 1)) {
+        match try_line_up(parts, (self.shared.context, line.submitted + 1)) {
             Ok((share, waiting)) => Ok(self.push(line, Arc::new(share), waiting, after, deadline, job)),
             Err(refusal) => Err((job, refusal)),
         }

@@ -1,4 +1,5 @@
 //! Streams inside one process, each end on its own thread: every frame, the newest frame, and ends that vanish.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::thread;
 use std::time::{Duration, Instant};

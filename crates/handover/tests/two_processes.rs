@@ -1,4 +1,5 @@
 //! The whole way between two processes: a parent that produces, a child that consumes, every word, and what the carrier saw.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::io::stdin;
 use std::os::fd::{AsFd, OwnedFd};

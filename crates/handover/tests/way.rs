@@ -1,4 +1,5 @@
 //! The whole way of one surface inside one process: every word once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;
 

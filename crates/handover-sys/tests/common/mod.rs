@@ -1,4 +1,5 @@
 //! Help for the tests: a second process (this test binary again, in a role), a fork, and skips that show.
+#![allow(unsafe_code)]
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 

@@ -97,7 +97,7 @@ impl Codec {
         let refused = || outside(at, Bytes(length as u64));
         let count = (length / 4) as u32;
         let end = at.x.get().checked_add(count).filter(|end| *end <= self.width).ok_or_else(refused)?;
-        if at.plane != 0 || length % 4 != 0 || at.y >= self.height {
+        if at.plane != 0 || !length.is_multiple_of(4) || at.y >= self.height {
             return Err(refused());
         }
         let mut x = at.x.get();

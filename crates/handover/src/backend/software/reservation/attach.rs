@@ -36,6 +36,11 @@ pub struct Entry {
     pub word: Word,
 }
 
+impl Entry {
+    /// Of nobody, before an attach.
+    pub const NONE: Self = Self { surface: 0, index: 0, word: Word(0) };
+}
+
 /// An entry before ours that conflicts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependency {
@@ -54,7 +59,7 @@ pub struct Dependency {
 impl<P: Platform, const N: usize> Reservation<P, N> {
     /// Step 1: takes an entry on one surface and says what for, ticket yet unknown.
     ///
-    /// On an error nothing is taken. On success the caller goes on to [`draw`](Self::draw) or gives the entry back with
+    /// On an error nothing is taken. On success the caller goes on to [`stand`](Self::stand) or gives the entry back with
     /// [`give_back`](Self::give_back).
     pub fn claim(&self, wish: &Attach) -> Result<Entry, Trouble> {
         let block = Block::of(wish.surface);
@@ -70,22 +75,23 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         Ok(Entry { surface: wish.surface, index, word: choosing })
     }
 
-    /// The clock of a surface, or [`Trouble::Spoiled`] when it runs more than 1 s ahead of now.
+    /// Now as a ticket, up to a tick behind.
+    pub fn coarse_ticket(&self) -> u64 {
+        self.platform.coarse().0 / TICKET_NS
+    }
+
+    /// The clock of a surface, or [`Trouble::Spoiled`] when it runs more than 1 s ahead of `now`, a
+    /// [`coarse_ticket`](Self::coarse_ticket).
     ///
-    /// Must come after `fence(SeqCst)` behind the last [`claim`](Self::claim) of the working set.
-    pub fn clock(&self, surface: u32) -> Result<u64, Trouble> {
+    /// Must come after `fence(SeqCst)` behind the last [`claim`](Self::claim) of the working set. The smallest ticket that
+    /// may follow is the maximum of all clocks plus one, and not before now.
+    pub fn clock(&self, surface: u32, now: u64) -> Result<u64, Trouble> {
         let clock = self.platform.u64(Block::of(surface).clock()).load(Relaxed);
-        let coarse = self.platform.coarse().0 / TICKET_NS;
         // The coarse clock may be a tick (10 ms) behind: ask the exact one before anybody is accused.
-        if clock > coarse + CLOCK_AHEAD && clock > self.platform.now().0 / TICKET_NS + CLOCK_AHEAD {
+        if clock > now + CLOCK_AHEAD && clock > self.platform.now().0 / TICKET_NS + CLOCK_AHEAD {
             return Err(Trouble::Spoiled("clock"));
         }
         Ok(clock)
-    }
-
-    /// The smallest ticket that may follow these clocks: their maximum plus one, and not before now.
-    pub fn ticket_after(&self, clocks: u64) -> u64 {
-        (clocks + 1).max(self.platform.coarse().0 / TICKET_NS)
     }
 
     /// Step 2: wins `ticket` on one surface, by raising its clock to it. False: another attach has this ticket or a larger
@@ -105,13 +111,14 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         Err(Trouble::Contended("clock"))
     }
 
-    /// Gives the entry its ticket: from here on it stands in line.
-    pub fn stand(&self, entry: &mut Entry, ticket: u64) {
-        let old = entry.word;
-        entry.word = Word::new(ticket, self.owner, old.usage(), old.is_lease(), Phase::Pending);
-        self.platform.u64(Block::of(entry.surface).word(entry.index)).store(entry.word.0, Release);
-        // Whoever sleeps for our CHOOSING may find that our ticket is larger than its own.
-        self.ring(entry.surface, entry.index);
+    /// Gives the entry its ticket: from here on it stands in line. Gives the entry as it is then.
+    ///
+    /// Behind the last one of the working set comes `fence(SeqCst)`, then
+    /// [`ring_after_fence`](Self::ring_after_fence) for each, then [`collect`](Self::collect).
+    pub fn stand(&self, entry: &Entry, ticket: u64) -> Entry {
+        let word = Word::new(ticket, self.owner, entry.word.usage(), entry.word.is_lease(), Phase::Pending);
+        self.platform.u64(Block::of(entry.surface).word(entry.index)).store(word.0, Release);
+        Entry { word, ..*entry }
     }
 
     /// Gives back an entry that was claimed and never stood in line.
@@ -119,16 +126,16 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         self.end(entry, Phase::Free);
     }
 
-    /// Step 3: adds to `found` every entry of the surface that goes before ours and conflicts with it.
+    /// Step 3: hands to `found` every entry of the surface that goes before ours and conflicts with it.
     ///
     /// Must come after `fence(SeqCst)` behind the last [`stand`](Self::stand) of the working set. CLAIMED entries are
     /// passed over: their ticket will be larger, since our clocks are raised already.
-    pub fn collect(&self, entry: &Entry, region: Region, found: &mut Vec<Dependency>) {
+    pub fn collect(&self, entry: &Entry, region: Region, mut found: impl FnMut(Dependency)) {
         let mine = entry.word;
         self.conflicting(entry.surface, Some(entry.index), (mine.usage(), region), |index, word| {
             if word.phase() == Phase::Choosing || word.is_before(mine) {
                 let generation = self.generation_of(word.owner());
-                found.push(Dependency { surface: entry.surface, index, word, generation, mine });
+                found(Dependency { surface: entry.surface, index, word, generation, mine });
             }
         });
     }

@@ -13,14 +13,15 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     ///
     /// [`Trouble::Spoiled`]: the entry was no longer ours; nothing was changed.
     pub fn release(&self, entry: &Entry, error: Option<u32>) -> Result<(), Trouble> {
-        let phase = match error {
-            None => Phase::Done,
-            Some(errno) => {
-                self.platform.u32(Block::of(entry.surface).result(entry.index)).store(errno, Relaxed);
-                Phase::Failed
-            }
-        };
+        let phase = self.set_result(entry, error);
         if self.end(entry, phase) { Ok(()) } else { Err(Trouble::Spoiled("word")) }
+    }
+
+    /// Says how an entry that is still ours will have ended; gives the phase to end it with.
+    pub(super) fn set_result(&self, entry: &Entry, error: Option<u32>) -> Phase {
+        let Some(errno) = error else { return Phase::Done };
+        self.platform.u32(Block::of(entry.surface).result(entry.index)).store(errno, Relaxed);
+        Phase::Failed
     }
 
     /// Leaves the line before the work began.
@@ -29,20 +30,34 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     }
 
     pub(super) fn end(&self, entry: &Entry, phase: Phase) -> bool {
-        let to = if phase == Phase::Free { Word(0) } else { entry.word.with_phase(phase) };
-        let at = self.platform.u64(Block::of(entry.surface).word(entry.index));
-        let ours = at.compare_exchange(entry.word.0, to.0, AcqRel, Relaxed).is_ok();
+        let ours = self.end_silently(entry, phase);
         if ours {
             self.ring(entry.surface, entry.index);
         }
         ours
     }
 
-    /// Wakes whoever armed this entry. One bit an entry, not one flag: a waker would clear a flag that sleepers with
-    /// another bit still need.
+    /// Ends an entry and wakes nobody yet: `fence(SeqCst)` and [`ring_after_fence`](Self::ring_after_fence) must follow.
+    pub(super) fn end_silently(&self, entry: &Entry, phase: Phase) -> bool {
+        let to = if phase == Phase::Free { Word(0) } else { entry.word.with_phase(phase) };
+        let at = self.platform.u64(Block::of(entry.surface).word(entry.index));
+        at.compare_exchange(entry.word.0, to.0, AcqRel, Relaxed).is_ok()
+    }
+
     pub(super) fn ring(&self, surface: u32, index: u8) {
-        let block = Block::of(surface);
         self.platform.fence(SeqCst);
+        self.ring_index(surface, index);
+    }
+
+    /// Wakes whoever sleeps for this entry. Between the change of its word and this lies `fence(SeqCst)`: a sleeper that
+    /// armed the entry before it is seen here, one that arms later sees the change.
+    pub fn ring_after_fence(&self, entry: &Entry) {
+        self.ring_index(entry.surface, entry.index);
+    }
+
+    /// One bit an entry, not one flag: a waker would clear a flag that sleepers with another bit still need.
+    fn ring_index(&self, surface: u32, index: u8) {
+        let block = Block::of(surface);
         let armed = self.platform.u64(block.armed());
         let bit = 1 << (index & 63);
         if armed.load(Relaxed) & bit != 0 {
