@@ -1,7 +1,9 @@
-//! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`.
+//! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`. And what it does
+//! not do, since it proves nothing on a busy machine: `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod tidy;
 
@@ -28,6 +30,12 @@ const COMMANDS: &[Command] = &[
         summary: "the rules of the repository: who depends on whom, where unsafe may be, names, sizes",
         help: tidy::help,
         run: tidy::run,
+    },
+    Command {
+        name: "bench",
+        summary: "how fast, against the raw floor and the budgets; prints figures, asserts none",
+        help: bench::help,
+        run: bench::run,
     },
 ];
 

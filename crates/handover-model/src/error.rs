@@ -45,8 +45,6 @@ pub enum Kind {
     PeerGone,
     /// The peer is not who it must be.
     Untrusted,
-    /// A job or an owner before us died; what it wrote may be torn.
-    OwnerDead,
     /// The system refused; see [`Error::errno`].
     Os,
     /// A bug of this library. Please report it.
@@ -274,7 +272,6 @@ impl Kind {
             Self::Malformed => "malformed",
             Self::PeerGone => "peer gone",
             Self::Untrusted => "untrusted peer",
-            Self::OwnerDead => "owner dead",
             Self::Os => "refused by the system",
             Self::Unreachable => "unreachable",
         }

@@ -29,6 +29,9 @@ fn main() -> Result<()> {
     let failing = acquire(&write, soon)?.wait()?;
     let reader = acquire(&[(&surface, Access::Read, Region::WHOLE)], soon)?;
     failing.release_failed(EIO)?;
-    println!("a reader who waited for a failed writer goes on, told that the content is torn: {}", reader.wait()?.is_torn());
+    println!(
+        "a reader who waited for a failed writer goes on, told that the content is torn: {}",
+        reader.wait()?.is_torn()
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A view speaks of planes, columns and rows whatever the layout is: the device's codec finds the bytes. A lease of a
 //! region grants exclusion for its cells; a view does not fence off the others.
 
-use handover_model::{Access, Elements, Stage};
+use handover_model::{Access, Elements, Region, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::device::{At, Codec};
@@ -23,6 +23,7 @@ pub struct View<'a> {
 pub struct ViewMut<'a> {
     pixels: PixelsMut<'a>,
     codec: &'a Codec,
+    region: Region,
 }
 
 impl Lease {
@@ -41,9 +42,10 @@ impl Lease {
     /// # Errors
     /// [`Kind::Invalid`]: the lease does not name this surface for WRITE.
     pub fn write<'a>(&'a self, surface: &Surface) -> Result<ViewMut<'a>> {
-        let inner = &self.part(surface, Access::Write)?.surface.0;
+        let part = self.part(surface, Access::Write)?;
+        let inner = &part.surface.0;
         let pixels = inner.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
-        Ok(ViewMut { pixels, codec: &inner.codec })
+        Ok(ViewMut { pixels, codec: &inner.codec, region: part.wish.region })
     }
 }
 
@@ -89,7 +91,16 @@ impl ViewMut<'_> {
 
     /// Fills the first plane with one pixel value (little-endian, cut to the format's size), the fastest way the device has.
     /// On a compressing device the value stays private until it is flushed.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`]: the lease is one of some cells only.
     pub fn clear(&self, pixel: u32) -> Result<()> {
+        if !self.region.is_whole() {
+            return Err(Error::new(Stage::Access, Kind::Invalid)
+                .asked("a clear of the whole surface")
+                .found(format!("a lease of {}", self.region))
+                .help("write the rows of those cells"));
+        }
         self.codec.clear(&self.pixels, pixel)
     }
 }

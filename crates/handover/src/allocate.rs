@@ -1,6 +1,5 @@
 //! Allocate: an agreement becomes surfaces, with memory, layout, metadata and a reservation.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use handover_model::{Bytes, Cells, Compression, ExportState, Layout, Modifier, Stage};
@@ -73,6 +72,8 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
 }
 
 fn make(device: Device, layout: &Layout, options: &Options) -> Result<Vec<Surface>> {
+    // The cells again, on the layout that they are for.
+    Cells::new(layout, options.cells.as_slice().to_vec())?;
     let pool = Pool::create(options.surfaces)?;
     (0..options.surfaces).map(|index| make_one(device, layout, options, &pool, index)).collect()
 }
@@ -90,7 +91,6 @@ fn make_one(device: Device, layout: &Layout, options: &Options, pool: &Arc<Pool>
         memory,
         device,
         codec: device.own_codec(layout)?,
-        content_generation: AtomicU64::new(0),
         side: Side::Producer(Mutex::new(exports)),
     }));
     surface.set_metadata(&device.describe(layout)?).map_err(|error| error.at(Stage::Allocate))?;

@@ -2,7 +2,7 @@
 
 use handover_model::export::decide;
 use handover_model::wire::SurfaceMessage;
-use handover_model::{Decision, ExportFlags, ReadOnly, Region, Stage, Usage};
+use handover_model::{Decision, ExportFlags, ExportState, Layout, ReadOnly, Region, Resolve, Stage, Usage};
 use handover_sys::file::{self, Reopen};
 
 use crate::acquire::line_up;
@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::device::Codec;
 use crate::error::{Error, Kind, Result, os};
 use crate::handle::Handle;
-use crate::lease::Part;
+use crate::lease::{Part, Share};
 use crate::surface::{Exports, Side, Surface, lock};
 
 /// A handle to send, and what the producer decided.
@@ -25,8 +25,9 @@ pub struct Exported {
 
 /// Makes a handle for a consumer that will do what `flags` say.
 ///
-/// An export that drops compression rewrites the content: it waits for everybody who uses the surface, not beyond
-/// `deadline`, and makes earlier imports answer [`Kind::LayoutChanged`]. Every other export waits for nobody.
+/// An export that drops compression rewrites the content: it waits for everybody who uses the surface, this process
+/// included, not beyond `deadline`, and makes earlier imports answer [`Kind::LayoutChanged`]. So does the first export without
+/// EXPLICIT_FLUSH if there is something unresolved, except that the layout stays. Every other export waits for nobody.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for neither READ nor WRITE, or on an imported surface; [`Kind::Sealed`] and
@@ -34,25 +35,30 @@ pub struct Exported {
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
     let writes = flags.contains(ExportFlags::WRITE);
     // Whatever can refuse comes before the rewrite, which cannot be taken back.
-    let (handle, decision) = {
+    let handle = {
         let mut exports = producer(surface, "an export of")?;
-        let (_, decision) = decide(exports.state, flags)?;
+        let (state, decision) = decide(exports.state, flags)?;
         let handle = make_handle(surface, flags, &exports.sealing)?;
+        surface.update_trailer()?;
         exports.sealing.admit(writes)?;
-        (handle, decision)
+        let rewrites = decision.changed || (decision.resolve_now && is_dirty(surface));
+        if !rewrites {
+            exports.settle(surface, state);
+            return Ok(Exported { handle, decision });
+        }
+        handle
     };
-    if let Err(error) = rewrite(surface, decision, deadline) {
-        producer(surface, "an export of")?.sealing.take_back(writes);
-        return Err(error);
+    match rewrite(surface, flags, deadline) {
+        Ok(decision) => Ok(Exported { handle, decision }),
+        Err(error) => {
+            let mut exports = producer(surface, "an export of")?;
+            exports.sealing.take_back(writes);
+            // Tracking may have begun for this export alone.
+            let state = exports.state;
+            exports.settle(surface, state);
+            Err(error)
+        }
     }
-    let mut exports = producer(surface, "an export of")?;
-    // Once more: another thread may have exported meanwhile. Rewriting twice changes nothing.
-    let (state, now) = decide(exports.state, flags)?;
-    exports.state = state;
-    if let Codec::Blocks(codec) = &surface.0.codec {
-        codec.set_resolve(now.resolve);
-    }
-    Ok(Exported { handle, decision: Decision { changed: decision.changed, resolve_now: decision.resolve_now, ..now } })
 }
 
 /// One of the writers named at allocation says that it has mapped the surface. The last one seals it; gives whether it is
@@ -71,24 +77,62 @@ fn producer<'a>(surface: &'a Surface, what: &str) -> Result<std::sync::MutexGuar
     }
 }
 
-/// Content changes under consumers: a kernel entry on the whole surface, which waits for every user and whom all wait for.
-fn rewrite(surface: &Surface, decision: Decision, deadline: Deadline) -> Result<()> {
-    if !decision.changed && !decision.resolve_now {
-        return Ok(());
+impl Exports {
+    fn settle(&mut self, surface: &Surface, state: ExportState) {
+        self.state = state;
+        if let Codec::Blocks(codec) = &surface.0.codec {
+            codec.set_resolve(state.resolve());
+        }
     }
+}
+
+/// Content changes under consumers: a kernel entry on the whole surface, which waits for every user and whom all wait for.
+///
+/// Decided again under that entry, and settled before it ends: whoever draws next already tracks what this export told the
+/// producer to track, and of several exports at once one drops the compression.
+fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Decision> {
     let whole = Part::new(surface, Usage::Kernel, Region::WHOLE, false);
     let (share, mut waiting) = line_up(vec![whole], deadline, Stage::Export)?;
     waiting.wait(&share, deadline, Stage::Export)?;
+    share.grant();
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
-    if !decision.changed {
-        surface.0.codec.resolve(&pixels)?;
-    } else if let Codec::Blocks(codec) = &surface.0.codec {
-        codec.decompress(&pixels)?;
-        surface.set_metadata(&surface.0.device.describe(&surface.0.layout.without_compression())?)?;
-        let generation = surface.0.pool.reservation().bump_content_generation(surface.0.index);
-        surface.0.content_generation.store(generation, std::sync::atomic::Ordering::Release);
+    let mut exports = producer(surface, "an export of")?;
+    let (state, decision) = decide(exports.state, flags)?;
+    match &surface.0.codec {
+        Codec::Blocks(codec) if decision.changed => {
+            codec.decompress(&pixels)?;
+            surface.set_metadata(&surface.0.device.describe(&surface.0.layout.without_compression())?)?;
+            surface.0.pool.reservation().bump_content_generation(surface.0.index);
+        }
+        codec if decision.resolve_now => {
+            codec.resolve(&pixels)?;
+        }
+        _ => {}
     }
-    share.end().map_err(|trouble| trouble.at(Stage::Export))
+    exports.settle(surface, state);
+    drop(exports);
+    Share::end_last(share).map_err(|trouble| trouble.at(Stage::Export))?;
+    Ok(decision)
+}
+
+/// Is there something that only we know, now that we have begun to track? In this order: whatever ends from here on is
+/// resolved at its end, and what ended before shows.
+fn is_dirty(surface: &Surface) -> bool {
+    match &surface.0.codec {
+        Codec::Blocks(codec) => {
+            codec.set_resolve(Resolve::ByTracking);
+            codec.is_dirty()
+        }
+        Codec::Linear(_) => false,
+    }
+}
+
+/// The layout without the compression plane, once an export has dropped it.
+fn current_layout(surface: &Surface) -> Layout {
+    match &surface.0.codec {
+        Codec::Blocks(codec) if !codec.is_compressed() => surface.0.layout.without_compression(),
+        _ => surface.0.layout,
+    }
 }
 
 fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Result<Handle> {
@@ -105,7 +149,7 @@ fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Resu
             pool: inner.pool.identity().inode,
             index: inner.index,
             surfaces: inner.pool.surfaces(),
-            layout: inner.layout,
+            layout: current_layout(surface),
             memory: inner.memory.capacity(),
             cells: inner.cells.clone(),
             access: flags,

@@ -99,9 +99,9 @@ impl Fence {
                 Status::Pending => {}
             }
             // The queue that signals lives in this process: its death is ours. An hour stands for "until it ends".
-            let left = deadline.at().map_or(Duration::from_secs(3600), |at| {
-                Duration::from_nanos(at.0.saturating_sub(Monotonic::now().0))
-            });
+            let left = deadline
+                .at()
+                .map_or(Duration::from_secs(3600), |at| Duration::from_nanos(at.0.saturating_sub(Monotonic::now().0)));
             state = match self.0.ended.wait_timeout(state, left) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -122,4 +122,3 @@ impl Fence {
         Ok(theirs)
     }
 }
-

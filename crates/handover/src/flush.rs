@@ -10,17 +10,23 @@ use crate::error::{Error, Kind, Result};
 use crate::lease::Lease;
 use crate::surface::Surface;
 
-/// Resolves a surface inside the producer's WRITE lease. Gives how many compression blocks changed.
+/// Resolves a surface inside the producer's WRITE lease. Gives how many tiles changed.
 ///
 /// # Errors
-/// [`Kind::Invalid`]: not the producer, or the lease is not one to write this surface.
+/// [`Kind::Invalid`]: not the producer, or the lease is not one to write all of this surface.
 pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
     if !surface.is_producer() {
         return Err(Error::new(Stage::Flush, Kind::Invalid)
             .asked("a flush of an imported surface")
             .why("only its producer knows what the metadata does not say"));
     }
-    lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;
+    let part = lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;
+    if !part.wish.region.is_whole() {
+        return Err(Error::new(Stage::Flush, Kind::Invalid)
+            .asked("a flush of the whole surface")
+            .found(format!("a lease of {}", part.wish.region))
+            .why("the other cells are not its to touch, and a lease of cells leaves nothing to flush"));
+    }
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Flush, Kind::Unreachable))?;
     surface.0.codec.resolve(&pixels).map_err(|error| error.at(Stage::Flush))
 }

@@ -4,13 +4,15 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use handover_model::{Access, ExportFlags, Metadata, ReadOnly, Stage};
+use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 
-use crate::backend::software::memory::{self, Memory};
+use crate::backend::software::memory::Memory;
 use crate::backend::software::pool::Pool;
+use crate::backend::software::trailer;
 use crate::device::Device;
 use crate::error::{Error, Kind, Result};
 use crate::handle::Handle;
@@ -36,8 +38,14 @@ pub fn import(handle: Handle, device: Device) -> Result<Surface> {
     if !may_write && message.read_only == ReadOnly::Sealed && !is_sealed(pixels.as_fd()) {
         return refused("pixels that anybody may still write".into(), "the handle says they are sealed");
     }
+    if !may_write && message.read_only == ReadOnly::Descriptor && file::is_writable(&pixels).unwrap_or(true) {
+        return refused("a descriptor that can be written through".into(), "the handle says it was opened read-only");
+    }
     let access = if may_write { Access::Write } else { Access::Read };
     let memory = Memory::import(pixels, message.layout.size(), access)?;
+    if memory.capacity() < message.memory {
+        return refused(format!("{}", memory.capacity()), "the handle says there is more");
+    }
     let pool = Pool::join(control, message.surfaces)?;
     if pool.identity().inode != message.pool {
         return refused(format!("pool {}", pool.identity().inode), "the message belongs to another control file");
@@ -45,24 +53,41 @@ pub fn import(handle: Handle, device: Device) -> Result<Surface> {
     // The generation first: metadata that changes after it is read is then noticed at the next acquire.
     let content_generation = pool.reservation().content_generation(message.index);
     let metadata = pool.metadata(message.index).map_err(|trouble| trouble.at(Stage::Import))?;
-    let codec = device.decoder(&message.layout, &metadata)?;
+    let (codec, layout) = device.decoder(&message.layout, &metadata)?;
     Ok(Surface(Arc::new(Inner {
         pool,
         index: message.index,
-        layout: message.layout,
+        layout,
         cells: message.cells,
         memory,
         device,
         codec,
-        content_generation: AtomicU64::new(content_generation),
-        side: Side::Consumer { read_only: message.read_only, may_write },
+        side: Side::Consumer {
+            read_only: message.read_only,
+            may_write,
+            content_generation: AtomicU64::new(content_generation),
+        },
     })))
+}
+
+/// Looks again at what the producer wrote, after an acquire answered [`Kind::LayoutChanged`]. Views of leases that are out
+/// stay valid: the producer changes the content only when nobody uses it.
+///
+/// # Errors
+/// [`Kind::Unsupported`]: what the producer writes now cannot be decoded here. Nothing to do for the producer itself.
+pub fn refresh(surface: &Surface) -> Result<()> {
+    let Side::Consumer { content_generation, .. } = &surface.0.side else { return Ok(()) };
+    let now = surface.0.pool.reservation().content_generation(surface.0.index);
+    let (codec, _) = surface.0.device.decoder(&surface.0.layout, &surface.metadata()?)?;
+    surface.0.codec.adopt(&codec);
+    content_generation.store(now, Ordering::Release);
+    Ok(())
 }
 
 /// The metadata of pixels of which only the descriptor arrived, through a carrier that knows nothing of handover. `None`:
 /// they are not ours, or their producer never said.
 pub fn metadata_of(pixels: BorrowedFd<'_>) -> Result<Option<Metadata>> {
-    memory::read_trailer(pixels)
+    trailer::read(pixels)
 }
 
 fn is_sealed(pixels: BorrowedFd<'_>) -> bool {

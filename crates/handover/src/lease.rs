@@ -19,7 +19,7 @@ use crate::surface::Surface;
 #[must_use = "a dropped lease is released at once"]
 pub struct Lease {
     share: Arc<Share>,
-    torn: bool,
+    torn: Option<u32>,
 }
 
 /// One surface of a lease, or of a set on its way to one.
@@ -33,6 +33,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// A part that is not attached yet. `lease`: for CPU access, not for a job.
+    #[inline]
     pub(crate) fn new(surface: &Surface, usage: Usage, region: Region, lease: bool) -> Self {
         let wish = Attach { surface: surface.0.index, usage, region, lease, context: 0, seq: 0 };
         Self { surface: surface.clone(), wish, entry: Entry::NONE }
@@ -60,12 +61,25 @@ pub(crate) struct Share {
     parts: Vec<Part>,
     /// Errno of the first failure; 0 is none.
     error: AtomicU32,
+    /// Has the turn come? Work that never began is withdrawn, and touches no pixel at its end.
+    granted: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Share {
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
-        Self { parts, error: AtomicU32::new(0), ended: AtomicBool::new(false) }
+    #[inline]
+    pub(crate) fn new(parts: Vec<Part>) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            error: AtomicU32::new(0),
+            granted: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Gives up a reference. The last one ends the entries and hears of trouble.
+    pub(crate) fn end_last(this: Arc<Self>) -> Result<(), Trouble> {
+        Arc::into_inner(this).map_or(Ok(()), |mut share| share.end())
     }
 
     pub(crate) fn parts(&self) -> &[Part] {
@@ -94,19 +108,29 @@ impl Share {
         }
     }
 
+    /// The turn has come.
+    pub(crate) fn grant(&self) {
+        self.granted.store(true, Ordering::Release);
+    }
+
     /// Marks the work as failed; the first error stays.
     pub(crate) fn fail(&self, errno: u32) {
         let _ = self.error.compare_exchange(0, errno.max(1), Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Ends every entry. All parts are tried; the first trouble is told.
-    pub(crate) fn end(&self) -> Result<(), Trouble> {
-        if self.ended.swap(true, Ordering::AcqRel) {
+    fn end(&mut self) -> Result<(), Trouble> {
+        if std::mem::replace(self.ended.get_mut(), true) {
             return Ok(());
         }
-        let error = self.error.load(Ordering::Acquire);
+        if !*self.granted.get_mut() {
+            return working_set::withdraw(&self.parts);
+        }
+        let error = *self.error.get_mut();
         let error = (error != 0).then_some(error);
-        for part in self.parts.iter().filter(|part| part.wish.usage == Usage::Write) {
+        let whole_write = |part: &&Part| part.wish.usage == Usage::Write && part.wish.region.is_whole();
+        // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
+        for part in self.parts.iter().filter(whole_write) {
             part.surface.0.codec.end_of_submission(&part.surface);
         }
         working_set::release(&self.parts, error)
@@ -122,15 +146,23 @@ impl Drop for Share {
 
 impl Lease {
     /// The turn has come. The content is compared once more: the layout may have changed while we waited.
-    pub(crate) fn granted(share: Arc<Share>, torn: bool) -> Result<Self> {
+    pub(crate) fn granted(share: Arc<Share>) -> Result<Self> {
+        let mut torn = None;
         for part in share.parts() {
             part.surface.check_content()?;
+            torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.wish.region));
         }
+        share.grant();
         Ok(Self { share, torn })
     }
 
-    /// Did somebody we waited for die, or fail, while holding what we now hold? Then the content may be torn.
+    /// Did the last writer of what we now hold die, or fail? Then the content may be torn, until somebody writes it anew.
     pub fn is_torn(&self) -> bool {
+        self.torn.is_some()
+    }
+
+    /// Why the content may be torn: the errno that the last writer failed with, or `EOWNERDEAD`.
+    pub fn torn_by(&self) -> Option<u32> {
         self.torn
     }
 

@@ -43,8 +43,8 @@ pub use fence::{Fence, Status};
 pub use flush::flush;
 pub use handle::Handle;
 pub use handover_model::{
-    Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header, Layout,
-    Metadata, Modifier, PlaneLayout, Px, ReadOnly, Rect, Region, Resolve, Stage, Usage, Word,
+    Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header,
+    Layout, Metadata, Modifier, PlaneLayout, Px, ReadOnly, Rect, Region, Resolve, Stage, Usage, Word,
 };
 pub use import::import;
 pub use lease::Lease;

@@ -80,7 +80,7 @@ impl Queue {
     /// before it on this queue have ended, and every fence of `after` has ended well.
     ///
     /// `deadline` bounds the wait for room in a reservation and the job's wait for its turn: a job whose turn has not come
-    /// by then is not run, and its fence fails with [`Kind::Timeout`].
+    /// by then is not run, and its fence fails with [`Kind::Cancelled`].
     ///
     /// # Errors
     /// Those of [`acquire`](crate::acquire()); then nothing was submitted.
@@ -94,11 +94,11 @@ impl Queue {
         let mut parts = check(set, false)?;
         let mut job: Job = Box::new(job);
         loop {
-            match self.attach_and_push(parts, after, deadline, job) {
+            match self.attach_and_push(&mut parts, after, deadline, job) {
                 Ok(fence) => return Ok(fence),
-                Err((job_back, (parts_back, refusal))) => {
-                    make_room(&parts_back, refusal, deadline, Stage::Acquire)?;
-                    (parts, job) = (parts_back, job_back);
+                Err((back, refusal)) => {
+                    job = back;
+                    make_room(&parts, refusal, deadline, Stage::Acquire)?;
                 }
             }
         }
@@ -112,22 +112,22 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
-        self.attach_and_push(check(set, false)?, after, deadline, Box::new(job))
-            .map_err(|(_, (_, (_, trouble)))| trouble.at(Stage::Acquire))
+        self.attach_and_push(&mut check(set, false)?, after, deadline, Box::new(job))
+            .map_err(|(_, (_, trouble))| trouble.at(Stage::Acquire))
     }
 
     /// Ticket and place in the queue under one lock: else job 6 sits before job 5 and waits for it. Attaching neither
     /// waits nor calls the system. A refused job comes back.
     fn attach_and_push(
         &self,
-        parts: Vec<Part>,
+        parts: &mut Vec<Part>,
         after: &[Fence],
         deadline: Deadline,
         job: Job,
     ) -> Result<Fence, (Job, Refusal)> {
         let line = lock(&self.shared.line);
         match try_line_up(parts, (self.shared.context, line.submitted + 1)) {
-            Ok((share, waiting)) => Ok(self.push(line, Arc::new(share), waiting, after, deadline, job)),
+            Ok((share, waiting)) => Ok(self.push(line, share, waiting, after, deadline, job)),
             Err(refusal) => Err((job, refusal)),
         }
     }
@@ -162,9 +162,8 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
-        let waiting = Waiting { torn: lease.is_torn(), ..Waiting::default() };
         let line = lock(&self.shared.line);
-        Ok(self.push(line, Arc::clone(lease.share()), waiting, after, deadline, Box::new(job)))
+        Ok(self.push(line, Arc::clone(lease.share()), Waiting::default(), after, deadline, Box::new(job)))
     }
 }
 
@@ -182,7 +181,8 @@ impl Drop for Queue {
 impl Shared {
     fn run(&self) {
         while let Some(submission) = self.next() {
-            submission.run();
+            // A job that is not run is dropped here, and what it owns may panic in its destructor.
+            let _ = catch_unwind(AssertUnwindSafe(|| submission.run()));
         }
     }
 
@@ -202,23 +202,32 @@ impl Shared {
 
 impl Submission {
     fn run(mut self) {
-        let result = self.run_job();
-        if let Err(error) = &result {
-            self.share.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
-        }
+        let result = match self.turn() {
+            Ok(lease) => self.run_job(&lease).inspect_err(|error| {
+                self.share.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
+            }),
+            // Nothing was written: the entries are withdrawn, not failed.
+            Err(error) if error.is_timeout() => Err(Error::new(Stage::Acquire, Kind::Cancelled)
+                .asked(format!("the turn of job {} before its deadline", self.fence.seq()))
+                .found(error.to_string())),
+            Err(error) => Err(error),
+        };
         // The entries end before the fence does: whoever waited on the fence finds the surface free.
         drop(self.share);
         self.fence.signal(result);
     }
 
-    fn run_job(&mut self) -> Result<()> {
+    fn turn(&mut self) -> Result<Lease> {
         for fence in &self.after {
             fence.wait(self.deadline)?;
         }
         self.waiting.wait(&self.share, self.deadline, Stage::Acquire)?;
-        let lease = Lease::granted(Arc::clone(&self.share), self.waiting.torn)?;
+        Lease::granted(Arc::clone(&self.share))
+    }
+
+    fn run_job(&mut self, lease: &Lease) -> Result<()> {
         let job = std::mem::replace(&mut self.job, Box::new(|_| Ok(())));
-        catch_unwind(AssertUnwindSafe(|| job(&lease))).unwrap_or_else(|_| {
+        catch_unwind(AssertUnwindSafe(|| job(lease))).unwrap_or_else(|_| {
             Err(Error::new(Stage::Access, Kind::Cancelled).found("a job that panicked").why("its content is torn"))
         })
     }

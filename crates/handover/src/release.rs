@@ -1,22 +1,18 @@
 //! Release: a lease goes back to the reservation. Dropping one does the same, without the chance to hear of trouble.
 
-use std::sync::Arc;
-
 use handover_model::Stage;
 
 use crate::error::Result;
-use crate::lease::Lease;
+use crate::lease::{Lease, Share};
 
 impl Lease {
     /// Ends CPU access. The entries end too, unless a job still holds a share: then they end with the job.
     ///
     /// # Errors
     /// [`Kind::Spoiled`](crate::Kind::Spoiled): an entry was no longer ours, since somebody wrote over the control file.
+    #[inline]
     pub fn release(self) -> Result<()> {
-        match Arc::into_inner(self.into_share()) {
-            Some(share) => share.end().map_err(|trouble| trouble.at(Stage::Release)),
-            None => Ok(()),
-        }
+        Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release))
     }
 
     /// Ends CPU access and says that the content is no good: whoever waits for it is told ([`Lease::is_torn`]) and goes on.

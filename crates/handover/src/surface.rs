@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Stage};
+use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
 use crate::backend::software::memory::Memory;
@@ -28,8 +28,6 @@ pub(crate) struct Inner {
     pub(crate) device: Device,
     /// How this side reads and writes the pixels.
     pub(crate) codec: Codec,
-    /// The content generation that `codec` was made for.
-    pub(crate) content_generation: AtomicU64,
     pub(crate) side: Side,
 }
 
@@ -38,8 +36,8 @@ pub(crate) struct Inner {
 pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
-    /// Imported it.
-    Consumer { read_only: ReadOnly, may_write: bool },
+    /// Imported it. `content_generation`: the one that its codec was made for.
+    Consumer { read_only: ReadOnly, may_write: bool, content_generation: AtomicU64 },
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.
@@ -117,11 +115,16 @@ impl Surface {
     ///
     /// A producer's copy behind the pixels follows, so that a stranger who holds only the pixel descriptor can decode it.
     pub fn set_metadata(&self, metadata: &Metadata) -> Result<()> {
-        self.0.pool.set_metadata(self.0.index, metadata).map_err(|trouble| trouble.at(Stage::Export))?;
-        if self.is_producer() {
-            self.0.memory.write_trailer(metadata);
+        let set = || self.0.pool.set_metadata(self.0.index, metadata).map_err(|trouble| trouble.at(Stage::Export));
+        match self.is_producer() {
+            true => self.0.memory.set_trailer(|| set().map(|()| *metadata)),
+            false => set(),
         }
-        Ok(())
+    }
+
+    /// Brings the producer's copy behind the pixels up to date with what others set.
+    pub(crate) fn update_trailer(&self) -> Result<()> {
+        self.0.memory.set_trailer(|| self.metadata().map_err(|error| error.at(Stage::Export)))
     }
 
     /// Which frame of a stream the pixels hold; 0 before the first.
@@ -129,32 +132,58 @@ impl Surface {
         self.0.pool.reservation().frame(self.0.index)
     }
 
+    #[inline]
     pub(crate) fn may(&self, access: Access) -> Result<()> {
         let refused = match (&self.0.side, access) {
             (Side::Consumer { may_write: false, .. }, Access::Write) => true,
             _ => !self.0.memory.is_mapped_for(access),
         };
-        if !refused {
-            return Ok(());
-        }
-        Err(Error::new(Stage::Acquire, Kind::Unsupported)
-            .asked("write access to an imported surface")
-            .found("a handle that was exported for READ")
-            .help("ask the producer to export it with WRITE"))
+        if refused { Err(read_only_handle()) } else { Ok(()) }
     }
 
-    /// Has the producer changed the layout since this side made its codec?
-    pub(crate) fn check_content(&self) -> Result<()> {
-        let now = self.0.pool.reservation().content_generation(self.0.index);
-        if now == self.0.content_generation.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        Err(Error::new(Stage::Acquire, Kind::LayoutChanged)
-            .asked("the content as it was imported")
-            .found(format!("content generation {now}"))
-            .why("an export with weaker flags made the producer change the layout behind the pixels")
-            .help("import the handle again"))
+    /// Is it made of cells that the surface has?
+    #[inline]
+    pub(crate) fn check_region(&self, region: Region) -> Result<()> {
+        let known = region.is_whole() || self.0.cells.together().covers(region);
+        if known { Ok(()) } else { Err(unknown_cells(region, self.0.cells.len())) }
     }
+
+    /// Has the producer changed the layout since this side made its codec? The producer itself need not ask: it changed
+    /// its codec with the layout, and a number that a peer scribbled must not keep it from its own surface.
+    #[inline]
+    pub(crate) fn check_content(&self) -> Result<()> {
+        let Side::Consumer { content_generation, .. } = &self.0.side else { return Ok(()) };
+        let now = self.0.pool.reservation().content_generation(self.0.index);
+        if now == content_generation.load(Ordering::Acquire) { Ok(()) } else { Err(layout_changed(now)) }
+    }
+}
+
+// Out of line: every acquire passes by both, and the making of an error would keep them from being inlined.
+
+#[cold]
+fn read_only_handle() -> Error {
+    Error::new(Stage::Acquire, Kind::Unsupported)
+        .asked("write access to an imported surface")
+        .found("a handle that was exported for READ")
+        .help("ask the producer to export it with WRITE")
+}
+
+#[cold]
+fn unknown_cells(region: Region, cells: usize) -> Error {
+    Error::new(Stage::Acquire, Kind::Invalid)
+        .asked(region.to_string())
+        .found(format!("a surface with {cells} cells"))
+        .why("a region is made of cells that the allocator declared")
+        .help("Region::WHOLE, or Cells::region")
+}
+
+#[cold]
+fn layout_changed(now: u64) -> Error {
+    Error::new(Stage::Acquire, Kind::LayoutChanged)
+        .asked("the content as it was imported")
+        .found(format!("content generation {now}"))
+        .why("an export with weaker flags made the producer change the layout behind the pixels")
+        .help("import::refresh, or a new import of the handle")
 }
 
 /// A poisoned mutex here means a panic between two plain stores; what it guards is still consistent.

@@ -1,4 +1,5 @@
 //! Import of forged messages: random bytes, every cut, mutations, fields beyond the memory. Refused, or a surface that works.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod common;
 
@@ -18,9 +19,8 @@ fn parts(surface: &Surface, flags: ExportFlags) -> Parts {
 }
 
 fn refused(what: &str, parts: &Parts, bytes: &[u8]) -> Kind {
-    let error = keeps_descriptors(what, || {
-        refusal(what, parts.forge(bytes).and_then(|handle| import(handle, Device::BLOCKS)))
-    });
+    let error =
+        keeps_descriptors(what, || refusal(what, parts.forge(bytes).and_then(|handle| import(handle, Device::BLOCKS))));
     assert_eq!(error.stage(), Stage::Import, "{what}: {error}");
     error.kind().clone()
 }
@@ -105,7 +105,8 @@ fn mutated_messages_are_refused_or_make_a_surface_that_works() {
                 }
             };
             for position in 0..parts.bytes.len() {
-                for value in [0, 1, 0x7f, 0x80, 0xff, parts.bytes[position] ^ 1, parts.bytes[position].wrapping_add(1)] {
+                for value in [0, 1, 0x7f, 0x80, 0xff, parts.bytes[position] ^ 1, parts.bytes[position].wrapping_add(1)]
+                {
                     try_it(&parts.patched(position, &[value]));
                 }
             }
@@ -223,6 +224,7 @@ fn a_modifier_nobody_here_knows_is_not_taken_for_linear() {
 
 #[test]
 fn an_import_for_read_does_not_write() {
+    let _turn = alone();
     let ours = surface(Device::PLAIN, (64, 16), Writers::Open);
     let theirs = import(export(&ours, ExportFlags::READ, soon()).unwrap().handle, Device::PLAIN).unwrap();
     let error = refusal("WRITE", acquire(&[(&theirs, Access::Write, Region::WHOLE)], Deadline::now()));

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use handover::stream::{Consumer, Delivery, Producer};
 use handover::transport::Channel;
-use handover::{Deadline, Device, ExportFlags, Extent, Format, Kind, Options, SurfaceUsages, allocate, flush, negotiate};
+use handover::{
+    Deadline, Device, ExportFlags, Extent, Format, Kind, Options, SurfaceUsages, allocate, flush, negotiate,
+};
 
 const READ: ExportFlags = ExportFlags::READ.union(ExportFlags::EXPLICIT_FLUSH);
 
@@ -131,7 +133,7 @@ fn a_producer_that_vanishes_is_told_from_one_that_ended() {
 }
 
 #[test]
-fn a_later_export_that_drops_compression_sends_earlier_consumers_their_handles_anew() {
+fn a_later_export_that_drops_compression_loses_no_frame_of_earlier_consumers() {
     let options = Options { surfaces: 2, writers: handover::Writers::Open, ..Options::default() };
     let offers = [Device::BLOCKS.offer("producer", &[Format::XRGB8888], SurfaceUsages::WRITE)];
     let agreement = negotiate(Extent::new(64, 32).unwrap(), &offers).unwrap();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use handover::stream::{Consumer, Delivery, Producer};
 use handover::transport::{Channel, Trust};
 use handover::{
-    Deadline, Device, ExportFlags, Extent, Format, Options, ReadOnly, Resolve, SurfaceUsages, allocate, flush, negotiate,
+    Deadline, Device, ExportFlags, Extent, Format, Options, ReadOnly, Resolve, SurfaceUsages, allocate, flush,
+    negotiate,
 };
 
 const FRAMES: u64 = 10_000;

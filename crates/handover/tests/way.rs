@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use handover::{
-    Access, Deadline, Device, ExportFlags, Extent, Format, Kind, Options, Queue, Region, Resolve, Surface, SurfaceUsages,
-    acquire, allocate, export, flush, import, negotiate, try_acquire,
+    Access, Deadline, Device, ExportFlags, Extent, Format, Kind, Options, Queue, Region, Resolve, Surface,
+    SurfaceUsages, acquire, allocate, export, flush, import, negotiate, try_acquire,
 };
 
 const GREEN: u32 = 0xff00_ff00;

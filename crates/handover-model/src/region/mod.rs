@@ -156,6 +156,11 @@ impl Cells {
         &self.0
     }
 
+    /// All cells together. Not the whole surface, which may have pixels in no cell too.
+    pub fn together(&self) -> Region {
+        Region(1u64.checked_shl(self.len() as u32).map_or(u64::MAX, |bit| bit - 1))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

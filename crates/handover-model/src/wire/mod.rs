@@ -48,6 +48,8 @@ bitflags! {
         const CONSUMER = 2;
         /// It imports surfaces and writes them too.
         const WRITER = 4;
+        /// The consumer's frames come as to a mailbox: the newest counts, none is held for it. Both sides say so.
+        const MAILBOX = 8;
     }
 }
 
@@ -72,7 +74,7 @@ pub enum Message {
     Frame {
         /// Index of the surface in its pool.
         index: u32,
-        /// Number of the frame in its stream, from 0.
+        /// Number of the frame in its stream, from 1.
         frame: u64,
     },
     /// The sender needs the frame no longer, as soon as the fences it left in the reservation are done.

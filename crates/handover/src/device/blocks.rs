@@ -50,16 +50,32 @@ impl Codec {
     }
 
     pub(super) fn is_tracking(&self) -> bool {
-        self.tracking.load(Ordering::Relaxed) && self.dirty.load(Ordering::Relaxed)
+        self.tracking.load(Ordering::SeqCst) && self.is_dirty()
+    }
+
+    /// Is the compression plane in use?
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.compressed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_compressed(&self, compressed: bool) {
+        self.compressed.store(compressed, Ordering::Relaxed);
+    }
+
+    /// Has a tile been cleared since the last resolve?
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::SeqCst)
     }
 
     /// What an export decided.
     pub(crate) fn set_resolve(&self, resolve: Resolve) {
-        self.tracking.store(resolve == Resolve::ByTracking, Ordering::Relaxed);
+        // Sequentially consistent, as `dirty`: an export stores this and looks at that, the end of a submission the other
+        // way round, and one of the two must see the other.
+        self.tracking.store(resolve == Resolve::ByTracking, Ordering::SeqCst);
     }
 
     fn state(&self, pixels: &Pixels<'_>, tile: u32) -> Result<CompressionState> {
-        if !self.compressed.load(Ordering::Relaxed) {
+        if !self.is_compressed() {
             return Ok(CompressionState::Expanded);
         }
         let byte = self.blocks.compression_offset(tile).and_then(to_usize).and_then(|at| pixels.get_u8(at));
@@ -67,7 +83,7 @@ impl Codec {
     }
 
     fn set_state(&self, pixels: &PixelsMut<'_>, tile: u32, state: CompressionState) -> Result<()> {
-        if !self.compressed.load(Ordering::Relaxed) {
+        if !self.is_compressed() {
             return Ok(());
         }
         let at = self.blocks.compression_offset(tile).and_then(to_usize);
@@ -165,18 +181,12 @@ impl Codec {
         Ok(())
     }
 
-    fn write_tile(
-        &self,
-        pixels: &PixelsMut<'_>,
-        tile: u32,
-        rect: handover_model::Rect,
-        content: &[u8],
-    ) -> Result<()> {
+    fn write_tile(&self, pixels: &PixelsMut<'_>, tile: u32, rect: handover_model::Rect, content: &[u8]) -> Result<()> {
         let at = self.blocks.tile_offset(tile).and_then(to_usize).ok_or_else(|| broken(tile))?;
         let first = content.get(..4).unwrap_or_default();
         let whole = rect.extent().width().get() == EDGE && rect.extent().height().get() == EDGE;
         let single = whole && content.chunks_exact(4).all(|pixel| pixel == first);
-        let (state, stored) = match single && self.compressed.load(Ordering::Relaxed) {
+        let (state, stored) = match single && self.is_compressed() {
             true => (CompressionState::Single, first),
             false => (CompressionState::Expanded, content),
         };
@@ -199,18 +209,18 @@ impl Codec {
 
     /// Marks every tile as cleared; without compression, writes the colour.
     pub(super) fn clear(&self, pixels: &PixelsMut<'_>, pixel: u32) -> Result<()> {
-        if !self.compressed.load(Ordering::Relaxed) {
+        if !self.is_compressed() {
             let content = pixel.to_le_bytes().repeat(TILE_PIXELS);
             return (0..self.blocks.tiles()).try_for_each(|tile| self.store_tile(pixels, tile, &content));
         }
         self.clear.store(pixel, Ordering::Relaxed);
-        self.dirty.store(true, Ordering::Relaxed);
+        self.dirty.store(true, Ordering::SeqCst);
         (0..self.blocks.tiles()).try_for_each(|tile| self.set_state(pixels, tile, CompressionState::Cleared))
     }
 
     /// Turns cleared tiles into single-colour ones. Gives how many.
     pub(super) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
-        if !self.compressed.load(Ordering::Relaxed) {
+        if !self.is_compressed() {
             return Ok(0);
         }
         let colour = self.clear.load(Ordering::Relaxed).to_le_bytes();

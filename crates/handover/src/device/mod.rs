@@ -10,7 +10,7 @@ mod offers;
 use std::fmt;
 
 use handover_model::metadata::{SIM_BLOCKS, SIM_PLAIN, SIM_VENDOR, blocks as codec};
-use handover_model::{Bytes, Elements, Layout, Metadata, Modifier, Stage};
+use handover_model::{Block, Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::error::{Error, Kind, Result};
@@ -78,15 +78,23 @@ impl Device {
     pub(crate) fn describe(self, layout: &Layout) -> Result<Metadata> {
         let block = match codec::BlocksMetadata::of(layout, blocks::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
-            None => codec::plain(),
+            // The layout of a linear surface is in its handle; the header says whose it is.
+            None => {
+                let (vendor_id, pci_id) = self.ids();
+                let mut block = Block::EMPTY;
+                Header { vendor_id, pci_id, version: 1, flags: 0 }.write_to(&mut block);
+                block
+            }
         };
         Ok(Metadata { block, ..Metadata::default() })
     }
 
     /// How to read a surface of another producer: from its metadata, or not at all. Never by guessing.
-    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<Codec> {
+    ///
+    /// With the codec, the layout as the metadata has it: compression may have been dropped since the handle was made.
+    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<(Codec, Layout)> {
         if layout.modifier() == Modifier::LINEAR {
-            return Ok(Codec::Linear(*layout));
+            return Ok((Codec::Linear(*layout), *layout));
         }
         let header = metadata.block.header();
         if !self.reads(layout.modifier()) {
@@ -98,7 +106,8 @@ impl Device {
                 .help("negotiate a modifier both sides know, or import on a device that decodes it"));
         }
         let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
-        blocks::Codec::of(&blocks.apply(layout)?, blocks.clear_colour).map(Codec::Blocks)
+        let layout = blocks.apply(layout)?;
+        Ok((blocks::Codec::of(&layout, blocks.clear_colour).map(Codec::Blocks)?, layout))
     }
 
     /// How the producer itself reads and writes a surface it made.
@@ -152,6 +161,7 @@ impl Codec {
     pub(crate) fn write_image(&self, pixels: &PixelsMut<'_>, plane: usize, from: &[u8], stride: usize) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::write_image(layout, pixels, plane, from, stride),
+            Self::Blocks(_) if plane != 0 => Err(no_plane(plane, from.len())),
             Self::Blocks(codec) => codec.write_image(pixels, from, stride),
         }
     }
@@ -160,6 +170,7 @@ impl Codec {
     pub(crate) fn read_image(&self, pixels: &Pixels<'_>, plane: usize, into: &mut [u8], stride: usize) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::read_image(layout, pixels, plane, into, stride),
+            Self::Blocks(_) if plane != 0 => Err(no_plane(plane, into.len())),
             Self::Blocks(codec) => codec.read_image(pixels, into, stride),
         }
     }
@@ -169,6 +180,13 @@ impl Codec {
         match self {
             Self::Linear(layout) => linear::clear(layout, pixels, pixel),
             Self::Blocks(codec) => codec.clear(pixels, pixel),
+        }
+    }
+
+    /// Goes on with what another codec of the same surface knows: whether it is still compressed.
+    pub(crate) fn adopt(&self, other: &Self) {
+        if let (Self::Blocks(codec), Self::Blocks(other)) = (self, other) {
+            codec.set_compressed(other.is_compressed());
         }
     }
 
@@ -182,13 +200,19 @@ impl Codec {
 
     /// The end of a WRITE submission: a producer that tracks resolves now.
     pub(crate) fn end_of_submission(&self, surface: &Surface) {
-        if let (Self::Blocks(codec), Some(pixels)) = (self, surface.0.memory.pixels_mut())
+        if let Self::Blocks(codec) = self
             && codec.is_tracking()
+            && let Some(pixels) = surface.0.memory.pixels_mut()
         {
             // Only bytes of our own mapping are touched; there is nothing that could refuse.
             let _ = codec.resolve(&pixels);
         }
     }
+}
+
+/// The compression plane is the device's own: an image has no such plane.
+fn no_plane(plane: usize, length: usize) -> Error {
+    outside(At { plane, x: Elements(0), y: 0 }, Bytes(length as u64))
 }
 
 /// The error for a run that leaves the surface.

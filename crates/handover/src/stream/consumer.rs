@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use handover_model::wire::{Message, Roles};
 use handover_model::{Access, Region, Stage};
@@ -11,23 +12,27 @@ use super::{Delivery, VERSION, Waited};
 use crate::acquire::acquire;
 use crate::deadline::Deadline;
 use crate::device::Device;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Blocked, Error, Kind, Result};
 use crate::handle::Handle;
-use crate::import::import;
+use crate::import::{import, refresh};
 use crate::lease::Lease;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
+
+/// Frames of a mailbox that are passed over in one go.
+const AT_ONCE: usize = 1024;
 
 /// Reads the frames of one producer.
 #[derive(Debug)]
 pub struct Consumer {
     channel: Arc<Channel>,
-    device: Device,
     delivery: Delivery,
     surfaces: Vec<Surface>,
     ended: bool,
     skipped: u64,
-    waited: Waited,
+    peer_waits: Duration,
+    /// Nanoseconds, summed up by the frames.
+    fence_waits: Arc<AtomicU64>,
 }
 
 /// A frame that is ours until it is released or dropped.
@@ -37,6 +42,7 @@ pub struct Frame {
     number: u64,
     delivery: Delivery,
     channel: Arc<Channel>,
+    fence_waits: Arc<AtomicU64>,
     told: bool,
 }
 
@@ -48,44 +54,35 @@ impl Consumer {
     pub fn connect(channel: Channel, device: Device, delivery: Delivery, deadline: Deadline) -> Result<Self> {
         let mut this = Self {
             channel: Arc::new(channel),
-            device,
             delivery,
             surfaces: Vec::new(),
             ended: false,
             skipped: 0,
-            waited: Waited::default(),
+            peer_waits: Duration::ZERO,
+            fence_waits: Arc::default(),
         };
-        this.channel.send(&Message::Hello { version: VERSION, roles: Roles::CONSUMER }, &[], deadline)?;
+        let ours = Message::Hello { version: VERSION, roles: Roles::CONSUMER | delivery.role() };
+        this.channel.send(&ours, &[], deadline)?;
         match this.hear(deadline)? {
-            (Message::Hello { version: VERSION, .. }, _) => {}
-            (other, _) => return Err(this.refuse(unexpected(&other, "a hello of the same version"))),
+            (Message::Hello { version: VERSION, roles }, _) if roles & Roles::MAILBOX == delivery.role() => {}
+            (other, _) => return Err(this.refuse(unexpected(&other, "a hello of the same version and delivery"))),
         }
-        let mut expected = 1;
-        while this.surfaces.len() < expected {
+        let mut pool = None;
+        while pool.is_none_or(|(_, surfaces)| this.surfaces.len() < surfaces as usize) {
             let (message, descriptors) = this.hear(deadline)?;
-            if let Message::Surface(surface) = &message {
-                expected = surface.surfaces as usize;
+            let handle = Handle::from_message(message, descriptors).map_err(|error| this.refuse(error))?;
+            let of = (handle.message().pool, handle.message().surfaces);
+            if *pool.get_or_insert(of) != of || handle.message().index as usize != this.surfaces.len() {
+                let found = format!("surface {} of pool {}", handle.message().index, of.0);
+                let error = Error::new(Stage::Import, Kind::Malformed).asked("the surfaces of one pool in order");
+                return Err(this.refuse(error.found(found)));
             }
-            this.take_handle(message, descriptors)?;
+            let index = handle.message().index;
+            let surface = import(handle, device).map_err(|error| this.refuse(error))?;
+            this.surfaces.push(surface);
+            this.channel.send(&Message::Mapped { index }, &[], deadline)?;
         }
         Ok(this)
-    }
-
-    /// Imports a surface, the next one or one that is sent anew, and says so; or says why not.
-    fn take_handle(&mut self, message: Message, descriptors: Vec<OwnedFd>) -> Result<()> {
-        let handle = Handle::from_message(message, descriptors).map_err(|error| self.refuse(error))?;
-        let index = handle.message().index;
-        let surface = import(handle, self.device).map_err(|error| self.refuse(error))?;
-        let known = self.surfaces.len();
-        match self.surfaces.get_mut(index as usize) {
-            Some(known) => *known = surface,
-            None if index as usize == known => self.surfaces.push(surface),
-            None => {
-                let found = format!("surface {index} after {known} others");
-                return Err(self.refuse(Error::new(Stage::Import, Kind::Malformed).asked("surfaces in order").found(found)));
-            }
-        }
-        self.channel.send(&Message::Mapped { index }, &[], Deadline::now())
     }
 
     /// The next frame. `None`: the producer has ended the stream.
@@ -96,15 +93,16 @@ impl Consumer {
         while !self.ended {
             let started = Instant::now();
             let heard = self.hear(deadline);
-            self.waited.peer += started.elapsed();
-            let (message, descriptors) = heard?;
-            match message {
+            self.peer_waits += started.elapsed();
+            match heard?.0 {
                 Message::End => self.ended = true,
-                Message::Surface(_) => self.take_handle(message, descriptors)?,
                 Message::Frame { index, frame } => {
                     let (index, frame) = self.newest(index, frame)?;
                     if let Some(frame) = self.frame(index, frame)? {
                         return Ok(Some(frame));
+                    }
+                    if deadline.has_passed() {
+                        return Err(self.overtaken());
                     }
                 }
                 other => return Err(unexpected(&other, "a frame")),
@@ -113,16 +111,19 @@ impl Consumer {
         Ok(None)
     }
 
-    /// In a mailbox only the newest of the frames that wait counts.
+    /// In a mailbox only the newest of the frames that wait counts. A producer that sends faster than we read gets away with
+    /// at most [`AT_ONCE`] at a time.
     fn newest(&mut self, index: u32, frame: u64) -> Result<(u32, u64)> {
         let mut newest = (index, frame);
-        while self.delivery == Delivery::Mailbox && !self.ended {
+        for _ in 0..AT_ONCE {
+            if self.delivery == Delivery::Fifo || self.ended {
+                break;
+            }
             match self.hear(Deadline::now()) {
                 Ok((Message::Frame { index, frame }, _)) => {
                     self.skipped += 1;
                     newest = (index, frame);
                 }
-                Ok((message @ Message::Surface(_), descriptors)) => self.take_handle(message, descriptors)?,
                 // The frame before it still counts.
                 Ok((Message::End, _)) => self.ended = true,
                 Ok((other, _)) => return Err(unexpected(&other, "a frame")),
@@ -144,8 +145,20 @@ impl Consumer {
             self.skipped += 1;
             return Ok(None);
         }
-        let (surface, channel) = (surface.clone(), Arc::clone(&self.channel));
-        Ok(Some(Frame { surface, number, delivery: self.delivery, channel, told: false }))
+        Ok(Some(Frame {
+            surface: surface.clone(),
+            number,
+            delivery: self.delivery,
+            channel: Arc::clone(&self.channel),
+            fence_waits: Arc::clone(&self.fence_waits),
+            told: false,
+        }))
+    }
+
+    fn overtaken(&self) -> Error {
+        Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))
+            .asked("a frame that is still there")
+            .found(format!("{} that were overwritten before they were read", self.skipped))
     }
 
     fn hear(&self, deadline: Deadline) -> Result<(Message, Vec<OwnedFd>)> {
@@ -177,9 +190,10 @@ impl Consumer {
         self.skipped
     }
 
-    /// How long this end has waited for its producer so far.
+    /// How long this end has waited so far, for its producer and for fences in [`Frame::acquire`].
     pub fn waited(&self) -> Waited {
-        self.waited
+        let fence = Duration::from_nanos(self.fence_waits.load(Ordering::Relaxed));
+        Waited { peer: self.peer_waits, fence, ..Waited::default() }
     }
 
     /// What went over the socket so far.
@@ -211,7 +225,11 @@ impl Frame {
     /// Those of [`acquire`](crate::acquire()). [`Kind::Cancelled`]: a mailbox's frame was overwritten before we had it; ask
     /// for the next.
     pub fn acquire(&self, deadline: Deadline) -> Result<Lease> {
-        let lease = acquire(&[(&self.surface, Access::Read, Region::WHOLE)], deadline)?.wait()?;
+        let started = Instant::now();
+        let lease = self.lease(deadline);
+        let waited = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.fence_waits.fetch_add(waited, Ordering::Relaxed);
+        let lease = lease?;
         if self.delivery == Delivery::Mailbox && self.surface.frame() != self.number {
             return Err(Error::new(Stage::Acquire, Kind::Cancelled)
                 .asked(format!("frame {}", self.number))
@@ -219,6 +237,17 @@ impl Frame {
                 .why("the producer does not wait for a mailbox"));
         }
         Ok(lease)
+    }
+
+    /// A producer that drops compression for somebody else does so between two frames: look again, and go on.
+    fn lease(&self, deadline: Deadline) -> Result<Lease> {
+        loop {
+            match acquire(&[(&self.surface, Access::Read, Region::WHOLE)], deadline).and_then(|acquire| acquire.wait())
+            {
+                Err(error) if *error.kind() == Kind::LayoutChanged && !deadline.has_passed() => refresh(&self.surface)?,
+                result => return result,
+            }
+        }
     }
 
     /// Needs the frame no longer. Jobs that still hold shares of its leases keep the surface by their fences.

@@ -1,20 +1,19 @@
 //! The producer's end of a stream.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use handover_model::wire::{Message, Roles};
+use handover_model::wire::Message;
 use handover_model::{Access, Decision, ExportFlags, Region, Stage};
 use handover_sys::poll::{Entry, Interest, poll};
 
-use super::peer::{Peer, send_handle, unexpected};
-use super::{Delivery, VERSION, Waited};
-use crate::acquire::{acquire, try_acquire};
+use super::peer::Peer;
+use super::{Delivery, Waited};
+use crate::acquire::{Acquire, acquire, try_acquire};
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Kind, Result, os};
-use crate::export;
 use crate::lease::Lease;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
@@ -63,7 +62,7 @@ pub struct Draft {
 /// What became of a published frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// Its number, from 1.
+    /// Its number, from 1. Numbers of drafts that were dropped are left out.
     pub frame: u64,
     /// Consumers it was named to.
     pub sent: u32,
@@ -105,7 +104,9 @@ impl Producer {
     /// [`Kind::Invalid`]: none, an imported one, or surfaces out of their pool's order.
     pub fn new(surfaces: Vec<Surface>) -> Result<Self> {
         let in_order = surfaces.iter().enumerate().all(|(i, surface)| {
-            surface.is_producer() && surface.index() as usize == i && surfaces.len() == surface.0.pool.surfaces() as usize
+            surface.is_producer()
+                && surface.index() as usize == i
+                && surfaces.len() == surface.0.pool.surfaces() as usize
         });
         if surfaces.is_empty() || !in_order {
             return Err(Error::new(Stage::Export, Kind::Invalid)
@@ -126,7 +127,7 @@ impl Producer {
 
     /// Adds a consumer: exports every surface to it and waits until it has imported them all.
     ///
-    /// If this export drops compression, the consumers before it get their handles anew.
+    /// One surface after the other: the answer to one is awaited before the next is sent.
     ///
     /// # Errors
     /// Those of [`export`](crate::export()); whatever the consumer refuses with; [`Kind::PeerGone`], [`Kind::Timeout`].
@@ -137,52 +138,18 @@ impl Producer {
         delivery: Delivery,
         deadline: Deadline,
     ) -> Result<(ConsumerId, Decision)> {
-        channel.send(&Message::Hello { version: VERSION, roles: Roles::PRODUCER }, &[], deadline)?;
-        let peer = Peer { id: ConsumerId(self.next_id), channel, delivery, flags };
-        match peer.answer(deadline)? {
-            Message::Hello { version: VERSION, .. } => {}
-            other => return Err(unexpected(&other, "a hello of the same version")),
-        }
-        let mut decision = None;
-        let mut dropped = false;
-        for slot in &self.slots {
-            let made = send_handle(&slot.surface, &peer, deadline)?;
-            dropped |= made.changed;
-            decision = Some(made);
-        }
-        for slot in &self.slots {
-            match peer.answer(deadline)? {
-                Message::Mapped { index } if index == slot.surface.index() => {}
-                other => return Err(unexpected(&other, "the surfaces to be mapped in their order")),
-            }
-            if flags.contains(ExportFlags::WRITE) && matches!(slot.surface.read_only(), crate::ReadOnly::Sealed) {
-                export::writer_mapped(&slot.surface)?;
-            }
-        }
-        let decision = decision.ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
-        if dropped {
-            self.send_handles_anew(deadline)?;
-        }
+        let peer = Peer { id: ConsumerId(self.next_id), channel, delivery };
+        let started = Instant::now();
+        let decision = peer.greet(deadline).and_then(|()| {
+            let hand_over = |slot: &Slot| peer.hand_over(&slot.surface, flags, deadline);
+            self.slots.iter().map(hand_over).try_fold(None, |_, decision| decision.map(Some))
+        });
+        self.waited.peer += started.elapsed();
+        let decision = decision?.ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
         self.next_id = self.next_id.wrapping_add(1);
         let id = peer.id;
         self.consumers.push(peer);
         Ok((id, decision))
-    }
-
-    /// Consumers added earlier decode a layout that is gone; their imports answer `LayoutChanged` until they have these.
-    fn send_handles_anew(&mut self, deadline: Deadline) -> Result<()> {
-        let mut lost = Vec::new();
-        for peer in &self.consumers {
-            for slot in &self.slots {
-                match send_handle(&slot.surface, peer, deadline) {
-                    Ok(_) => {}
-                    Err(error) if *error.kind() == Kind::PeerGone => lost.push(peer.id),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        lost.into_iter().for_each(|id| self.lose(id));
-        Ok(())
     }
 
     /// A surface that nobody uses, with a WRITE lease, waiting for one if it must. `None`: every consumer is gone.
@@ -190,40 +157,59 @@ impl Producer {
     /// # Errors
     /// [`Kind::Timeout`]: the pool stayed empty, or a fence pending, until the deadline.
     pub fn next(&mut self, deadline: Deadline) -> Result<Option<Draft>> {
+        let mut place = None;
         loop {
-            self.hear(Deadline::now())?;
+            self.hear(Deadline::now(), None)?;
             if self.consumers.is_empty() {
                 return Ok(None);
             }
             if let Some(draft) = self.try_draft()? {
                 return Ok(Some(draft));
             }
-            if let Some(slot) = self.next_free() {
-                // Released by all its users, but a fence of theirs is pending: stand in line for it.
-                return self.draft_in_line(slot, deadline).map(Some);
-            }
-            if deadline.has_passed() {
-                return Err(Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))
-                    .asked("a surface that no consumer holds")
-                    .found(format!("all {} held, for frames up to {}", self.slots.len(), self.frame))
-                    .help("more surfaces, or a faster consumer"));
+            // Released by all its users, but a fence of theirs is pending: stand in line for it, with an ear on the others.
+            if place.is_none() {
+                place = self.stand_in_line(deadline)?;
             }
             let started = Instant::now();
-            self.hear(self.look_again(deadline))?;
-            self.waited.pool_empty += started.elapsed();
+            let Some((slot, acquire)) = &mut place else {
+                if deadline.has_passed() {
+                    return Err(self.pool_empty());
+                }
+                self.hear(self.look_again(deadline), None)?;
+                self.waited.pool_empty += started.elapsed();
+                continue;
+            };
+            if let Some(lease) = acquire.poll()? {
+                let slot = *slot;
+                return Ok(self.surface(slot).map(|surface| self.draft(slot, surface, lease)));
+            }
+            let granted = acquire.owned_descriptor()?;
+            self.hear(deadline, Some(granted.as_fd()))?;
+            self.waited.fence += started.elapsed();
+            if self.free_slots().len() > 1 {
+                // Another surface came free meanwhile, and may be quicker.
+                place = None;
+            }
         }
     }
 
-    /// As [`next`](Self::next), but `None` also if no surface is free at this moment.
+    fn pool_empty(&self) -> Error {
+        Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))
+            .asked("a surface that no consumer holds")
+            .found(format!("all {} held, for frames up to {}", self.slots.len(), self.frame))
+            .help("more surfaces, or a faster consumer")
+    }
+
+    /// As [`next`](Self::next), but never waits: `None` also if no surface is free now ([`Self::consumers`] tells which).
     pub fn try_next(&mut self) -> Result<Option<Draft>> {
-        self.hear(Deadline::now())?;
+        self.hear(Deadline::now(), None)?;
         if self.consumers.is_empty() { Ok(None) } else { self.try_draft() }
     }
 
     /// Tests every surface that no Fifo consumer holds; the newest frame last, since a mailbox may still want it.
     fn try_draft(&mut self) -> Result<Option<Draft>> {
         for slot in self.free_slots() {
-            let Some(surface) = self.slots.get(slot).map(|slot| slot.surface.clone()) else { continue };
+            let Some(surface) = self.surface(slot) else { continue };
             if let Some(lease) = try_acquire(&[(&surface, Access::Write, Region::WHOLE)])? {
                 return Ok(Some(self.draft(slot, surface, lease)));
             }
@@ -231,17 +217,26 @@ impl Producer {
         Ok(None)
     }
 
-    fn draft_in_line(&mut self, slot: usize, deadline: Deadline) -> Result<Draft> {
-        let surface = self.slots.get(slot).map(|slot| slot.surface.clone());
-        let surface = surface.ok_or_else(|| Error::new(Stage::Acquire, Kind::Unreachable))?;
-        let started = Instant::now();
-        let lease = acquire(&[(&surface, Access::Write, Region::WHOLE)], deadline).and_then(|acquire| acquire.wait());
-        self.waited.fence += started.elapsed();
-        Ok(self.draft(slot, surface, lease?))
+    /// A place in line for the free slot with the oldest frame. Not with a mailbox reader about: it may be slow, and must not
+    /// block us.
+    fn stand_in_line(&self, deadline: Deadline) -> Result<Option<(usize, Acquire)>> {
+        let slot = self.free_slots().first().copied();
+        let Some((slot, surface)) = slot.and_then(|slot| Some((slot, self.surface(slot)?))) else {
+            return Ok(None);
+        };
+        if self.consumers.iter().any(|peer| peer.delivery == Delivery::Mailbox) {
+            return Ok(None);
+        }
+        acquire(&[(&surface, Access::Write, Region::WHOLE)], deadline).map(|acquire| Some((slot, acquire)))
+    }
+
+    fn surface(&self, slot: usize) -> Option<Surface> {
+        self.slots.get(slot).map(|slot| slot.surface.clone())
     }
 
     fn draft(&mut self, slot: usize, surface: Surface, lease: Lease) -> Draft {
-        let frame = self.frame + 1;
+        self.frame += 1;
+        let frame = self.frame;
         // Before the first pixel changes: a mailbox consumer that arrives now finds that its frame is gone.
         surface.0.pool.reservation().set_frame(surface.index(), frame);
         let drafted = self.slots.get(slot).map(|slot| Arc::clone(&slot.drafted)).unwrap_or_default();
@@ -252,17 +247,12 @@ impl Producer {
     /// Slots nobody holds, oldest frame first.
     fn free_slots(&self) -> Vec<usize> {
         let mut free: Vec<usize> = (0..self.slots.len())
-            .filter(|&i| self.slots.get(i).is_some_and(|slot| slot.held_by.is_empty() && !slot.drafted.load(Ordering::Relaxed)))
+            .filter(|&i| {
+                self.slots.get(i).is_some_and(|slot| slot.held_by.is_empty() && !slot.drafted.load(Ordering::Relaxed))
+            })
             .collect();
         free.sort_by_key(|&i| self.slots.get(i).map(|slot| slot.frame));
         free
-    }
-
-    /// A free slot that is worth standing in line for. With only mailbox readers in the way it is not: one of them may be
-    /// slow, and none of them may block us.
-    fn next_free(&self) -> Option<usize> {
-        let only_mailboxes = self.consumers.iter().all(|peer| peer.delivery == Delivery::Mailbox);
-        self.free_slots().first().copied().filter(|_| !only_mailboxes)
     }
 
     /// Until when to listen for releases. Mailbox readers release through the reservation alone, which is tested again.
@@ -277,12 +267,18 @@ impl Producer {
     /// Releases the draft and names it to every consumer.
     ///
     /// # Errors
-    /// [`Kind::Spoiled`]: somebody wrote over the control file. A consumer that is gone is no error; see [`Producer::gone`].
+    /// [`Kind::Spoiled`]: somebody wrote over the control file. [`Kind::Invalid`]: the draft of another producer. A consumer
+    /// that is gone is no error; see [`Producer::gone`].
     pub fn publish(&mut self, draft: Draft) -> Result<Published> {
         let Draft { surface, lease, frame, slot, drafted } = draft;
+        let ours = self.slots.get(slot).is_some_and(|slot| Arc::ptr_eq(&slot.drafted, &drafted.0));
+        if !ours {
+            return Err(Error::new(Stage::Release, Kind::Invalid)
+                .asked("a draft of this producer")
+                .found(format!("frame {frame} of another one")));
+        }
         let index = surface.index();
         let released = lease.release();
-        self.frame = frame;
         let mut published = Published { frame, sent: 0, dropped: 0 };
         let mut held_by = Vec::new();
         let mut lost = Vec::new();
@@ -307,31 +303,26 @@ impl Producer {
         released.map(|()| published)
     }
 
-    /// Takes messages from consumers: all that are there, or the first to come before the deadline.
-    fn hear(&mut self, deadline: Deadline) -> Result<()> {
-        let mut entries: Vec<Entry<'_>> =
-            self.consumers.iter().map(|peer| Entry::new(peer.channel.as_fd(), Interest::READ)).collect();
+    /// Takes what consumers have said; waits for the first to speak, for `also` to become readable, or for the deadline.
+    fn hear(&mut self, deadline: Deadline, also: Option<BorrowedFd<'_>>) -> Result<()> {
+        let ears = self.consumers.iter().map(|peer| peer.channel.as_fd()).chain(also);
+        let mut entries: Vec<Entry<'_>> = ears.map(|fd| Entry::new(fd, Interest::READ)).collect();
         if entries.is_empty() {
             return Ok(());
         }
         poll(&mut entries, deadline.at()).map_err(os(Stage::Release, "wait for consumers"))?;
         let ready: Vec<bool> = entries.iter().map(|entry| !entry.ready.is_empty()).collect();
-        let mut released = Vec::new();
         let mut lost = Vec::new();
         for (peer, _) in self.consumers.iter().zip(ready).filter(|(_, ready)| *ready) {
-            match peer.channel.receive(Deadline::now()) {
-                Ok(Some((Message::Released { index, frame }, _))) => released.push((peer.id, index, frame)),
-                // Late answers to handles that were sent anew.
-                Ok(Some((Message::Mapped { .. }, _))) => {}
-                Err(error) if error.is_timeout() => {}
-                // Closed, or says what no consumer says: either way it takes part no more.
-                Ok(_) | Err(_) => lost.push(peer.id),
+            let heard = peer.hear();
+            for (index, frame) in heard.released {
+                // A release of a frame it does not hold changes nothing.
+                if let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.frame == frame) {
+                    slot.held_by.retain(|holder| *holder != peer.id);
+                }
             }
-        }
-        for (id, index, frame) in released {
-            // A release of a frame it does not hold changes nothing.
-            if let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.frame == frame) {
-                slot.held_by.retain(|holder| *holder != id);
+            if heard.gone {
+                lost.push(peer.id);
             }
         }
         lost.into_iter().for_each(|id| self.lose(id));
@@ -362,7 +353,7 @@ impl Producer {
                     .asked("every consumer to release its last frames")
                     .found(format!("{} that did not", self.consumers.len())));
             }
-            self.hear(deadline)?;
+            self.hear(deadline, None)?;
         }
         Ok(())
     }

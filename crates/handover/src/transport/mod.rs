@@ -131,10 +131,10 @@ impl Channel {
         Ok(Self { socket, peer, sent: Count::default(), received: Count::default() })
     }
 
-    /// Connects to a [`Listener`] of our own user.
-    pub fn connect(path: &std::path::Path) -> Result<Self> {
+    /// Connects to a [`Listener`]. Waits only while too many others wait to be accepted.
+    pub fn connect(path: &std::path::Path, trust: Trust) -> Result<Self> {
         let socket = socket::connect(path).map_err(os(Stage::Import, format!("connect to {}", path.display())))?;
-        Self::from_fd(socket, Trust::SameUser)
+        Self::from_fd(socket, trust)
     }
 
     /// Who is at the other end.
@@ -191,11 +191,7 @@ impl Channel {
     }
 
     /// The next payload, with at most this many descriptors. `None`: the peer closed its end.
-    pub fn receive_bytes(
-        &self,
-        max_descriptors: usize,
-        deadline: Deadline,
-    ) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    pub fn receive_bytes(&self, max_descriptors: usize, deadline: Deadline) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         self.receive_raw(MAX_PAYLOAD, max_descriptors, deadline)
     }
 
@@ -223,11 +219,14 @@ impl Channel {
         self.ready(Interest::READ, deadline, "a message")?;
         let mut bytes = vec![0; room];
         let received = match socket::receive(&self.socket, &mut bytes, max_descriptors) {
-            Ok(received) => received,
-            // The peer closed with messages of ours unread: for us that is the end, as a clean close is.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
-            Err(error) => return Err(os(Stage::Import, "receive a message")(error)),
+            // The peer closed with messages of ours unread. The kernel says so once, and then still hands out what the peer
+            // had sent before.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
+                socket::receive(&self.socket, &mut bytes, max_descriptors)
+            }
+            received => received,
         };
+        let received = received.map_err(os(Stage::Import, "receive a message"))?;
         if received.truncated || received.descriptors_truncated {
             let what = if received.truncated { "bytes" } else { "descriptors" };
             return Err(Error::new(Stage::Import, Kind::Truncated)

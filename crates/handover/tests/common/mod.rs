@@ -8,9 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handover::{
-    Access, Deadline, Device, Error, Extent, Format, Handle, Lease, Options, Region, Result, Surface, SurfaceUsages,
-    Writers, acquire, allocate, negotiate,
+    Access, Cell, Cells, Deadline, Device, Error, Extent, Format, Handle, Layout, Lease, Options, Region, Result,
+    Surface, SurfaceUsages, Writers, acquire, allocate, negotiate,
 };
+use handover_model::layout::Constraints;
 use handover_sys::{file, poll, socket};
 
 /// Long enough to mean "never": no test passes by waiting for it.
@@ -38,12 +39,14 @@ pub(crate) fn keeps_descriptors<T>(what: &str, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Surfaces of `device`, in its own layout: tiled for `blocks`, linear for `plain`.
+/// Surfaces of `device`, in its own layout (tiled for `blocks`, linear for `plain`), with two views for cells.
 pub(crate) fn surfaces(device: Device, format: Format, size: (u32, u32), count: u32, writers: Writers) -> Vec<Surface> {
     let producer = device.offer("producer", &[format], SurfaceUsages::WRITE);
     let consumer = device.offer("consumer", &[format], SurfaceUsages::READ);
     let agreement = negotiate(Extent::new(size.0, size.1).unwrap(), &[producer, consumer]).unwrap();
-    let options = Options { surfaces: count, writers, ..Options::default() };
+    let linear = Layout::linear(format, agreement.extent, Constraints::NONE).unwrap();
+    let cells = Cells::new(&linear, vec![Cell::View(0), Cell::View(1)]).unwrap();
+    let options = Options { surfaces: count, writers, cells, ..Options::default() };
     allocate(device, &agreement, &options).unwrap()
 }
 

@@ -10,6 +10,7 @@ use handover_sys::map::{Mapping, Populate};
 use handover_sys::memfd::{self, Seals};
 use handover_sys::{file, futex, ofd};
 
+use super::memory;
 use super::reservation::Reservation;
 use super::reservation::layout::{ABI, FEATURES, MAGIC, PAGE, PARTICIPANTS, SURFACES, file_size, header};
 use super::reservation::platform::Platform;
@@ -77,17 +78,18 @@ impl Control {
         let file = memfd::create("handover-control", file_size(surfaces)).map_err(os(stage, "make a control file"))?;
         memfd::add_seals(file.as_fd(), Seals::SHRINK | Seals::GROW | Seals::SEAL)
             .map_err(os(stage, "seal the control file"))?;
-        let control = Self { map: map(stage, file.as_fd(), surfaces)?, file };
-        for (at, value) in [
-            (header::ABI, ABI),
-            (header::FEATURES, FEATURES),
-            (header::SURFACES, u64::from(surfaces)),
-            (header::MAGIC, MAGIC),
-        ] {
-            control.u64(at).store(value, Ordering::SeqCst);
-        }
-        drop(control.map);
-        Self::join(stage, control.file, Some(surfaces))
+        let (control, owner) = Self::enter(stage, file, surfaces, |map| {
+            for (at, value) in [
+                (header::ABI, ABI),
+                (header::FEATURES, FEATURES),
+                (header::SURFACES, u64::from(surfaces)),
+                (header::MAGIC, MAGIC),
+            ] {
+                map.words64()[at / 8].store(value, Ordering::SeqCst);
+            }
+            Ok(())
+        })?;
+        Ok(Reservation::join(control, owner, std::process::id(), surfaces))
     }
 
     /// Joins the pool behind a received descriptor: [`open`](Self::open), then [`Reservation::join`].
@@ -102,13 +104,28 @@ impl Control {
     ///
     /// `surfaces`: what the message says; the file must agree.
     pub fn open(stage: Stage, file: OwnedFd, surfaces: Option<u32>) -> Result<(Self, u8)> {
-        let surfaces = check(stage, file.as_fd(), surfaces)?;
+        let surfaces = check_file(stage, file.as_fd(), surfaces)?;
+        Self::enter(stage, file, surfaces, |map| check_head(stage, map, surfaces))
+    }
+
+    /// Maps once, since a mapping costs as much as all the checks, looks at or writes the header, then takes a lock byte.
+    fn enter(
+        stage: Stage,
+        file: OwnedFd,
+        surfaces: u32,
+        head: impl FnOnce(&Mapping) -> Result<()>,
+    ) -> Result<(Self, u8)> {
         // The lock must live in a description that nobody else has. Reopening makes one; where /proc is missing the
-        // received one serves, since the exporter made it for us alone.
-        let own = file::reopen(file.as_fd(), file::Reopen::ReadWrite);
-        let lock_through = own.as_ref().map_or(file.as_fd(), |own| own.as_fd());
-        let owner = take_byte(stage, lock_through)?;
+        // received one serves, since the exporter made it for us alone. Any other refusal is final: a lock in a description
+        // that somebody else might still hold would outlive us.
+        let own = match file::reopen(file.as_fd(), file::Reopen::ReadWrite) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            own => Some(own.map_err(os(stage, "open the control file anew through /proc/self/fd"))?),
+        };
+        let lock_through = own.as_ref().map_or(file.as_fd(), AsFd::as_fd);
         let map = map(stage, lock_through, surfaces)?;
+        head(&map)?;
+        let owner = take_byte(stage, lock_through)?;
         // From here on the mapping alone keeps description and lock: both go with the address space, whatever kills it.
         drop(own);
         Ok((Self { map, file }, owner))
@@ -132,8 +149,8 @@ impl Control {
 }
 
 fn map(stage: Stage, file: BorrowedFd<'_>, surfaces: u32) -> Result<Mapping> {
-    let map = Mapping::new(file, file_size(surfaces) as usize, Populate::Now)
-        .map_err(os(stage, "map the control file"))?;
+    let map =
+        Mapping::new(file, file_size(surfaces) as usize, Populate::Now).map_err(os(stage, "map the control file"))?;
     // An inherited mapping would keep a dead parent alive for its peers.
     map.dont_fork().map_err(os(stage, "keep the control file from forked children"))?;
     Ok(map)
@@ -151,14 +168,10 @@ fn take_byte(stage: Stage, file: BorrowedFd<'_>) -> Result<u8> {
         .help("drop imports that are no longer needed, or use more pools"))
 }
 
-/// Seals first, which cannot block on anything a stranger can send; then the size, then what is inside.
-fn check(stage: Stage, file: BorrowedFd<'_>, surfaces: Option<u32>) -> Result<u32> {
-    let refused = |found: String, why: &'static str| {
-        Error::new(stage, Kind::Spoiled).asked("a control file").found(found).why(why)
-    };
-    let seals = memfd::seals(file).map_err(|e| {
-        os(stage, "read the seals of a control file")(e).why("a control file is a memfd, and this is none")
-    })?;
+/// Seals first, which cannot block on anything a stranger can send; then the size. Gives the number of surfaces.
+fn check_file(stage: Stage, file: BorrowedFd<'_>, surfaces: Option<u32>) -> Result<u32> {
+    let refused = |found: String, why: &'static str| spoiled(stage, found, why);
+    let seals = memory::seals(stage, file)?;
     if !seals.contains(Seals::SHRINK | Seals::GROW | Seals::SEAL) {
         return Err(refused(format!("a memfd sealed only {seals:?}"), "its sender could shrink it under us"));
     }
@@ -171,20 +184,29 @@ fn check(stage: Stage, file: BorrowedFd<'_>, surfaces: Option<u32>) -> Result<u3
         let said = surfaces.map_or(String::new(), |said| format!(" for {said} surfaces"));
         return Err(refused(format!("{size} bytes{said}"), "its size is not one page and one page a surface"));
     };
-    let head = Mapping::new(file, PAGE, Populate::Now).map_err(os(stage, "map the head of a control file"))?;
-    let field = |at: usize| head.words64()[at / 8].load(Ordering::Acquire);
-    let features = field(header::FEATURES);
-    if field(header::MAGIC) != MAGIC {
-        return Err(refused(format!("{:#018x} in its first bytes", field(header::MAGIC)), "that is not \"handover\""));
+    Ok(found)
+}
+
+/// What the file says of itself must agree with what its size says.
+fn check_head(stage: Stage, map: &Mapping, surfaces: u32) -> Result<()> {
+    let field = |at: usize| map.words64()[at / 8].load(Ordering::Acquire);
+    let (magic, abi, features, said) =
+        (field(header::MAGIC), field(header::ABI), field(header::FEATURES), field(header::SURFACES));
+    if magic != MAGIC {
+        return Err(spoiled(stage, format!("{magic:#018x} in its first bytes"), "that is not \"handover\""));
     }
-    if field(header::ABI) != ABI || features & !FEATURES != 0 {
+    if abi != ABI || features & !FEATURES != 0 {
         return Err(Error::new(stage, Kind::Unsupported)
             .asked(format!("a control file of version {ABI}"))
-            .found(format!("version {}, feature bits {features:#x}", field(header::ABI)))
+            .found(format!("version {abi}, feature bits {features:#x}"))
             .help("run the same version of handover on both sides"));
     }
-    if field(header::SURFACES) != u64::from(found) {
-        return Err(refused(format!("{} surfaces in its header, room for {found}", field(header::SURFACES)), "they differ"));
+    if said != u64::from(surfaces) {
+        return Err(spoiled(stage, format!("{said} surfaces in its header, room for {surfaces}"), "they differ"));
     }
-    Ok(found)
+    Ok(())
+}
+
+fn spoiled(stage: Stage, found: String, why: &'static str) -> Error {
+    Error::new(stage, Kind::Spoiled).asked("a control file").found(found).why(why)
 }

@@ -1,23 +1,20 @@
-//! Pixels: a memfd, its mapping, and behind them a trailer page that describes them to whoever holds nothing else.
-//!
-//! The trailer is the last page of the file: "hndovrmd", the inode and the size of the file (so that a copy of the bytes
-//! is not taken for the original), the tiling word, the block's length, the block. The producer keeps it; where a control
-//! file is at hand too, that one wins.
+//! Pixels: a memfd and its mapping, with the [trailer](super::trailer) behind them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, OnceLock};
 
-use handover_model::{Access, Block, Bytes, Metadata, Result, Stage, Word};
+use handover_model::{Access, Bytes, Metadata, Result, Stage};
 use handover_sys::file::{self, Identity};
 use handover_sys::map::{Mapping, Pixels, PixelsMut, Populate, ReadMapping};
 use handover_sys::memfd::{self, Seals};
 
+use super::trailer;
 use crate::error::{Error, Kind, os};
+use crate::surface::lock;
 
-const PAGE: u64 = 4096;
+/// Size of the trailer, and the unit of every size.
+pub(super) const PAGE: u64 = 4096;
 const TRAILER: usize = PAGE as usize;
-const TRAILER_MAGIC: &[u8; 8] = b"hndovrmd";
-/// magic, inode, size, word, length, block.
-const TRAILER_USED: usize = 8 * 5 + 256;
 
 /// The memory of one surface in this process.
 #[derive(Debug)]
@@ -25,6 +22,8 @@ pub(crate) struct Memory {
     file: OwnedFd,
     map: Map,
     identity: Identity,
+    /// Held by whoever sets metadata.
+    setting: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -37,23 +36,23 @@ impl Memory {
     /// New memory for so many bytes of pixels, mapped for writing and not sealed yet.
     pub(crate) fn allocate(pixels: Bytes) -> Result<Self> {
         let stage = Stage::Allocate;
-        let too_large = || Error::new(stage, Kind::Invalid).asked(format!("{pixels} of pixels")).why("no file is so large");
+        let too_large =
+            || Error::new(stage, Kind::Invalid).asked(format!("{pixels} of pixels")).why("no file is so large");
         let size = pixels.align_up(Bytes(PAGE)).and_then(|size| size.checked_add(Bytes(PAGE))).ok_or_else(too_large)?;
         let length = usize::try_from(size.get()).map_err(|_| too_large())?;
-        let file = memfd::create("handover-pixels", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
+        let file =
+            memfd::create("handover-pixels", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
         let map = Mapping::new(file.as_fd(), length, Populate::Later).map_err(os(stage, "map the pixels"))?;
         map.dont_fork().map_err(os(stage, "keep the pixels from forked children"))?;
         let identity = file::identity(&file).map_err(os(stage, "read the identity of the pixels"))?;
-        Ok(Self { file, map: Map::Write(map), identity })
+        Ok(Self { file, map: Map::Write(map), identity, setting: Mutex::default() })
     }
 
     /// Memory behind a received descriptor. First what cannot block on anything a stranger can send, then the rest.
     pub(crate) fn import(file: OwnedFd, pixels: Bytes, access: Access) -> Result<Self> {
         let stage = Stage::Import;
-        let seals = memfd::seals(&file).map_err(|error| {
-            os(stage, "read the seals of the pixels")(error)
-                .why("pixels of this backend are a memfd, and this is none")
-                .help("send the descriptors of the handle in their order: pixels, then control file")
+        let seals = seals(stage, file.as_fd()).map_err(|error| {
+            error.help("send the descriptors of the handle in their order: pixels, then control file")
         })?;
         let refused = |found: String, why: &'static str| {
             Err(Error::new(stage, Kind::Malformed).asked(format!("a memfd for {pixels}")).found(found).why(why))
@@ -82,7 +81,7 @@ impl Memory {
         };
         let map = map.map_err(os(stage, "keep the pixels from forked children"))?;
         let identity = file::identity(&file).map_err(os(stage, "read the identity of the pixels"))?;
-        Ok(Self { file, map, identity })
+        Ok(Self { file, map, identity, setting: Mutex::default() })
     }
 
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
@@ -126,45 +125,42 @@ impl Memory {
         }
     }
 
-    /// Brings the trailer up to date.
-    pub(crate) fn write_trailer(&self, metadata: &Metadata) {
-        let Map::Write(map) = &self.map else { return };
-        let start = map.len().saturating_sub(TRAILER);
-        let Some(page) = map.pixels_mut(start..map.len()) else { return };
-        let words = [self.identity.inode, map.len() as u64, metadata.word.0, metadata.block.len() as u64];
-        let mut bytes = Vec::with_capacity(TRAILER_USED);
-        bytes.extend_from_slice(TRAILER_MAGIC);
-        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
-        bytes.extend_from_slice(metadata.block.as_bytes());
-        // One page holds it, as the constant above says.
-        let _ = page.write(0, &bytes);
+    /// Sets the trailer to what `set` gives. Setters take turns over both, so that the last one wins in both places.
+    pub(crate) fn set_trailer(&self, set: impl FnOnce() -> Result<Metadata>) -> Result<()> {
+        let _turn = lock(&self.setting);
+        let metadata = set()?;
+        if let Map::Write(map) = &self.map {
+            trailer::write(map, self.identity.inode, &metadata);
+        }
+        Ok(())
     }
 }
 
-/// What the pixels behind a bare descriptor say of themselves: `None` if they are not ours, or were never exported.
-pub(crate) fn read_trailer(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
-    let stage = Stage::Import;
-    // A file that could shrink under the mapping is not one of ours.
-    if !memfd::seals(file).is_ok_and(|seals| seals.contains(Seals::SHRINK)) {
-        return Ok(None);
-    }
-    let size = file::size(file).map_err(os(stage, "read the size of the pixels"))?;
-    let Some(length) = usize::try_from(size).ok().filter(|_| size % PAGE == 0 && size > PAGE) else {
-        return Ok(None);
+/// The seals of a memfd of ordinary pages, or why it is none. Cannot block on anything a stranger can send.
+///
+/// A memfd of huge pages has seals as well, and lives in another file system. A page of it that some holder punched out may
+/// not come back, and whoever touches it then gets SIGBUS: no seal helps against that.
+pub(crate) fn seals(stage: Stage, file: BorrowedFd<'_>) -> Result<Seals> {
+    static OURS: OnceLock<u64> = OnceLock::new();
+    let seals = memfd::seals(file).map_err(|error| {
+        os(stage, "read the seals of a memfd")(error).why("surfaces are memfds here, and this is none")
+    })?;
+    let device = |file: BorrowedFd<'_>| {
+        file::identity(file).map(|identity| identity.device).map_err(os(stage, "read the identity of a memfd"))
     };
-    let map = ReadMapping::new(file, length, Populate::Later).map_err(os(stage, "map the pixels"))?;
-    let mut bytes = [0; TRAILER_USED];
-    let start = length - TRAILER;
-    if !map.pixels(start..length).is_some_and(|page| page.read(0, &mut bytes)) {
-        return Ok(None);
-    }
-    let identity = file::identity(file).map_err(os(stage, "read the identity of the pixels"))?;
-    let (head, block) = bytes.split_at(40);
-    let word = |i: usize| {
-        let at = head.get(8 * i..8 * i + 8).and_then(|bytes| bytes.first_chunk::<8>());
-        at.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    let ours = match OURS.get() {
+        Some(ours) => *ours,
+        None => {
+            let file = memfd::create("handover-probe", 0).map_err(os(stage, "make a memfd to compare with"))?;
+            let ours = device(file.as_fd())?;
+            *OURS.get_or_init(|| ours)
+        }
     };
-    let is_ours = head.starts_with(TRAILER_MAGIC) && word(1) == identity.inode && word(2) == size;
-    let block = usize::try_from(word(4)).ok().and_then(|length| block.get(..length)).and_then(|b| Block::new(b).ok());
-    Ok(block.filter(|_| is_ours).map(|block| Metadata { word: Word(word(3)), block }))
+    if device(file)? == ours {
+        return Ok(seals);
+    }
+    Err(Error::new(stage, Kind::Malformed)
+        .asked("a memfd of ordinary pages")
+        .found("a sealed file of another file system")
+        .why("pages of it can vanish under us, as huge pages do"))
 }

@@ -18,6 +18,7 @@ use super::pool::Pool;
 use super::reservation::layout::Block;
 use super::reservation::platform::Platform as _;
 use super::reservation::{Dependency, Reservation, SLICE};
+use crate::deadline::Deadline;
 use crate::error::os;
 use crate::lease::Share;
 use crate::surface::lock;
@@ -27,14 +28,16 @@ use crate::surface::lock;
 pub(crate) struct Watch {
     watcher: Arc<Watcher>,
     id: u64,
-    descriptor: OwnedFd,
+    descriptor: Arc<OwnedFd>,
 }
 
 #[derive(Debug)]
 struct Registration {
     id: u64,
     waits: Vec<(Arc<Pool>, Dependency)>,
-    descriptor: OwnedFd,
+    deadline: Option<Monotonic>,
+    /// Shared with the watch, not duplicated: to close a duplicate would hold up the very thread that was just woken.
+    descriptor: Arc<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
@@ -49,19 +52,24 @@ const WORDS: usize = 127;
 /// With more waits than words, or without `futex_waitv` (before Linux 5.16), the thread looks this often.
 const LOOK: Duration = Duration::from_millis(1);
 
-static WATCHER: Mutex<Option<Arc<Watcher>>> = Mutex::new(None);
+/// With the process it belongs to: a forked child has the memory of it and not the thread.
+static WATCHER: Mutex<Option<(u32, Arc<Watcher>)>> = Mutex::new(None);
 static IDS: AtomicU64 = AtomicU64::new(0);
 
 impl Watch {
-    /// A descriptor that becomes readable once all these dependencies are over.
-    pub(crate) fn start(share: &Share, dependencies: &[(usize, Dependency)]) -> Result<Self> {
-        let ours = eventfd::create().map_err(os(Stage::Acquire, "make an eventfd"))?;
-        let descriptor = ours.try_clone().map_err(os(Stage::Acquire, "duplicate an eventfd"))?;
+    /// A descriptor that becomes readable once all these dependencies are over, or the deadline has come.
+    pub(crate) fn start(share: &Share, dependencies: &[(usize, Dependency)], deadline: Deadline) -> Result<Self> {
+        let descriptor = Arc::new(eventfd::create().map_err(os(Stage::Acquire, "make an eventfd"))?);
         let pool = |part: usize| share.parts().get(part).map(|part| Arc::clone(&part.surface.0.pool));
         let waits = dependencies.iter().filter_map(|(part, d)| Some((pool(*part)?, *d))).collect();
         let id = IDS.fetch_add(1, Ordering::Relaxed);
         let watcher = watcher()?;
-        lock(&watcher.registrations).push(Registration { id, waits, descriptor: ours });
+        lock(&watcher.registrations).push(Registration {
+            id,
+            waits,
+            deadline: deadline.at(),
+            descriptor: Arc::clone(&descriptor),
+        });
         watcher.notify();
         Ok(Self { watcher, id, descriptor })
     }
@@ -82,7 +90,8 @@ impl Drop for Watch {
 /// The watcher of this process, started by whoever asks first. One that could not be started is tried again.
 fn watcher() -> Result<Arc<Watcher>> {
     let mut watcher = lock(&WATCHER);
-    if let Some(watcher) = &*watcher {
+    let process = std::process::id();
+    if let Some((_, watcher)) = watcher.as_ref().filter(|(of, _)| *of == process) {
         return Ok(Arc::clone(watcher));
     }
     let new = Arc::new(Watcher::default());
@@ -91,7 +100,8 @@ fn watcher() -> Result<Arc<Watcher>> {
         .name("handover-poll".into())
         .spawn(move || theirs.run())
         .map_err(os(Stage::Acquire, "start the poll thread"))?;
-    Ok(Arc::clone(watcher.insert(new)))
+    *watcher = Some((process, Arc::clone(&new)));
+    Ok(new)
 }
 
 impl Watcher {
@@ -110,7 +120,7 @@ impl Watcher {
                 look_at_owners = Monotonic::now().saturating_add(SLICE);
             }
             let pools = self.look(slice_over);
-            self.sleep(changed, &pools, look_at_owners);
+            self.sleep(changed, &pools, self.first_deadline(look_at_owners));
         }
     }
 
@@ -137,13 +147,21 @@ impl Watcher {
                 }
                 pending
             });
-            if registration.waits.is_empty() {
+            let late = registration.deadline.is_some_and(|deadline| deadline <= Monotonic::now());
+            let over = late || registration.waits.is_empty();
+            if over {
                 // A full counter is readable already.
                 let _ = eventfd::signal(registration.descriptor.as_fd());
             }
-            !registration.waits.is_empty()
+            !over
         });
         words
+    }
+
+    /// When to look again at the latest.
+    fn first_deadline(&self, look_at_owners: Monotonic) -> Monotonic {
+        let deadlines = lock(&self.registrations).iter().filter_map(|registration| registration.deadline).min();
+        deadlines.map_or(look_at_owners, |deadline| deadline.min(look_at_owners))
     }
 
     fn sleep(&self, changed: u32, pools: &[(Arc<Pool>, u32, u32)], look_at_owners: Monotonic) {

@@ -18,9 +18,29 @@ pub(crate) struct Pool {
     identity: Identity,
 }
 
-/// An inode number names a pool only while somebody holds the file: the weak references do not, so an entry counts only
-/// if it can still be upgraded, and then its pool holds the descriptor.
-static POOLS: Mutex<Vec<(Identity, Weak<Pool>)>> = Mutex::new(Vec::new());
+/// The pools that one process is in.
+#[derive(Debug)]
+struct Known {
+    /// The mappings do not survive a fork: a forked child is in none of its parent's pools.
+    process: u32,
+    /// An inode number names a pool only while somebody holds the file. The weak references do not, so an entry counts
+    /// only if it can still be upgraded, and then its pool holds the descriptor.
+    pools: Vec<(Identity, Weak<Pool>)>,
+}
+
+static KNOWN: Mutex<Known> = Mutex::new(Known { process: 0, pools: Vec::new() });
+
+impl Known {
+    /// Those that are still in use, by this very process.
+    fn living(&mut self) -> &mut Vec<(Identity, Weak<Pool>)> {
+        let process = std::process::id();
+        if std::mem::replace(&mut self.process, process) != process {
+            self.pools.clear();
+        }
+        self.pools.retain(|(_, pool)| pool.strong_count() > 0);
+        &mut self.pools
+    }
+}
 
 impl Pool {
     /// Makes a pool of this many surfaces.
@@ -29,20 +49,21 @@ impl Pool {
         let identity = file::identity(reservation.platform().file())
             .map_err(os(Stage::Allocate, "read the identity of a control file"))?;
         let pool = Arc::new(Self { reservation, identity });
-        let mut pools = lock(&POOLS);
-        pools.retain(|(_, pool)| pool.strong_count() > 0);
+        let mut known = lock(&KNOWN);
+        let pools = known.living();
         pools.push((identity, Arc::downgrade(&pool)));
         Ok(pool)
     }
 
     /// The pool behind a received control file: the one we are in already, or joined now.
     pub(crate) fn join(file: OwnedFd, surfaces: u32) -> Result<Arc<Self>> {
-        let identity = file::identity(file.as_fd()).map_err(os(Stage::Import, "read the identity of a control file"))?;
+        let identity =
+            file::identity(file.as_fd()).map_err(os(Stage::Import, "read the identity of a control file"))?;
         // Held over the join, so that two imports at once do not take two places. Joining does not wait.
-        let mut pools = lock(&POOLS);
-        pools.retain(|(_, pool)| pool.strong_count() > 0);
-        let known = pools.iter().find(|(known, _)| *known == identity).and_then(|(_, pool)| pool.upgrade());
-        if let Some(pool) = known.filter(|pool| pool.surfaces() == surfaces) {
+        let mut known = lock(&KNOWN);
+        let pools = known.living();
+        let found = pools.iter().find(|(known, _)| *known == identity).and_then(|(_, pool)| pool.upgrade());
+        if let Some(pool) = found.filter(|pool| pool.surfaces() == surfaces) {
             return Ok(pool);
         }
         let reservation = Control::join(Stage::Import, file, Some(surfaces))?;

@@ -11,6 +11,8 @@ use handover_sys::memfd::{self, Seals};
 use crate::error::{Error, Kind, Result, os};
 
 /// Who will write a surface, said when it is allocated.
+///
+#[doc = include_str!("../../../READ_ONLY.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Writers {
     /// The allocator alone. READ handles are [`ReadOnly::Sealed`]: the kernel refuses every new way to write.
@@ -107,11 +109,15 @@ impl Sealing {
                 .asked("one more writer that mapped the surface")
                 .found(format!("{} exported for WRITE, {} acknowledged", self.write_exports, self.mapped)));
         }
-        self.mapped += 1;
-        if self.is_sealed() {
-            memfd::add_seals(memory, Seals::FUTURE_WRITE | Seals::SEAL)
-                .map_err(os(Stage::Export, "seal the pixels after the last writer"))?;
+        // Counted only once it is sealed: a hostile writer can add SEAL himself, which keeps us from adding the rest, and
+        // READ handles would then go out that say they are sealed and are not.
+        if matches!(self.writers, Writers::Named(n) if self.mapped + 1 >= n) {
+            memfd::add_seals(memory, Seals::FUTURE_WRITE | Seals::SEAL).map_err(|error| {
+                os(Stage::Export, "seal the pixels after the last writer")(error)
+                    .help("a writer sealed them first; allocate anew, without it")
+            })?;
         }
+        self.mapped += 1;
         Ok(self.is_sealed())
     }
 }

@@ -61,6 +61,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     ///
     /// On an error nothing is taken. On success the caller goes on to [`stand`](Self::stand) or gives the entry back with
     /// [`give_back`](Self::give_back).
+    #[inline]
     pub fn claim(&self, wish: &Attach) -> Result<Entry, Trouble> {
         let block = Block::of(wish.surface);
         let claimed = Word::new(self.generation, self.owner, wish.usage, wish.lease, Phase::Claimed);
@@ -85,6 +86,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     ///
     /// Must come after `fence(SeqCst)` behind the last [`claim`](Self::claim) of the working set. The smallest ticket that
     /// may follow is the maximum of all clocks plus one, and not before now.
+    #[inline]
     pub fn clock(&self, surface: u32, now: u64) -> Result<u64, Trouble> {
         let clock = self.platform.u64(Block::of(surface).clock()).load(Relaxed);
         // The coarse clock may be a tick (10 ms) behind: ask the exact one before anybody is accused.
@@ -96,6 +98,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
 
     /// Step 2: wins `ticket` on one surface, by raising its clock to it. False: another attach has this ticket or a larger
     /// one, so the working set must draw again.
+    #[inline]
     pub fn win(&self, surface: u32, ticket: u64) -> Result<bool, Trouble> {
         let clock = self.platform.u64(Block::of(surface).clock());
         let mut seen = clock.load(Relaxed);
@@ -115,6 +118,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     ///
     /// Behind the last one of the working set comes `fence(SeqCst)`, then
     /// [`ring_after_fence`](Self::ring_after_fence) for each, then [`collect`](Self::collect).
+    #[inline]
     pub fn stand(&self, entry: &Entry, ticket: u64) -> Entry {
         let word = Word::new(ticket, self.owner, entry.word.usage(), entry.word.is_lease(), Phase::Pending);
         self.platform.u64(Block::of(entry.surface).word(entry.index)).store(word.0, Release);
@@ -130,6 +134,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     ///
     /// Must come after `fence(SeqCst)` behind the last [`stand`](Self::stand) of the working set. CLAIMED entries are
     /// passed over: their ticket will be larger, since our clocks are raised already.
+    #[inline]
     pub fn collect(&self, entry: &Entry, region: Region, mut found: impl FnMut(Dependency)) {
         let mine = entry.word;
         self.conflicting(entry.surface, Some(entry.index), (mine.usage(), region), |index, word| {
@@ -172,6 +177,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     }
 
     /// The lowest entry that can be re-used; those that still tell of a failure last.
+    #[inline]
     fn take_lowest(&self, block: Block, claimed: Word) -> Option<u8> {
         if !self.may_take_more(block) {
             return None;
@@ -195,6 +201,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
 
     /// Is this participant below its share of a surface's entries? A courtesy to the others: threads that attach at the
     /// same time may go above it by one each.
+    #[inline]
     pub(super) fn may_take_more(&self, block: Block) -> bool {
         let mine = |&index: &u8| {
             let word = Word(self.platform.u64(block.word(index)).load(Relaxed));

@@ -7,6 +7,7 @@
 //! | block +0 | `clock`, `high` (entries ever used) | anyone, only upwards |
 //! | block +64 | `event` u32; +72 `armed` u64 (bit = entry) | wakers / waiters |
 //! | block +128 | `meta_cur` = generation<<8 \| slot; `content_gen`; `frame` | metadata setter / producer / holder of a WRITE lease |
+//! | block +152 | `failures`: how often a write ended badly; 0 saves every reader a look at all entries | who ends such an entry |
 //! | block +256 | `word[64]` | the owner; a reaper by exact compare-exchange |
 //! | block +768 | `mask[64]`; +1280 `context[64]`; +1792 `seq[64]`; +2304 `result[64]` u32 | the owner, while CLAIMED |
 //! | block +2560 | `meta[4]`: owner, word, flags, length, 256 bytes, 384 bytes apart | the slot's claimer |
@@ -28,7 +29,7 @@ pub const PARTICIPANTS: usize = 64;
 /// Entries one participant may use of a surface: a courtesy, kept by each for itself.
 pub const ENTRIES_EACH: u32 = 16;
 /// Surfaces in a pool: a bound on what a message can make an importer map (4 MiB of blocks).
-pub const SURFACES: u32 = 1024;
+pub const SURFACES: u32 = handover_model::wire::MAX_SURFACES;
 /// Metadata slots in a block.
 pub const SLOTS: usize = 4;
 
@@ -91,6 +92,10 @@ impl Block {
     pub const fn frame(self) -> usize {
         self.0 + 144
     }
+    /// How often an entry for writing ended badly.
+    pub const fn failures(self) -> usize {
+        self.0 + 152
+    }
     /// State of entry `e`.
     pub const fn word(self, e: u8) -> usize {
         self.0 + 256 + 8 * (e & 63) as usize
@@ -125,7 +130,7 @@ pub const fn file_size(surfaces: u32) -> u64 {
 const _: () = {
     let block = Block::of(0);
     assert!(header::pid(63) + 8 <= PAGE);
-    assert!(block.frame() + 8 <= block.word(0));
+    assert!(block.failures() + 8 <= block.word(0));
     assert!(block.word(63) + 8 == block.mask(0));
     assert!(block.mask(63) + 8 == block.context(0));
     assert!(block.context(63) + 8 == block.seq(0));

@@ -26,6 +26,10 @@ impl Slot {
     pub const EMPTY: Self = Self { word: 0, flags: 0, length: 0, block: [0; 32] };
 }
 
+/// Rounds over the slots before a setter rests between two, and for how long.
+const SPINS: u32 = 100;
+const REST: std::time::Duration = std::time::Duration::from_micros(100);
+
 const OWNER: usize = 0;
 const WORD: usize = 8;
 const FLAGS: usize = 16;
@@ -121,7 +125,16 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
                     return Ok(slot);
                 }
             }
-            self.platform.pause();
+            // Three setters at once are honest; one of them may just be off its processor.
+            match round {
+                0..SPINS => self.platform.pause(),
+                _ => self.platform.sleep(
+                    block.event(),
+                    self.platform.u32(block.event()).load(Relaxed),
+                    std::num::NonZeroU32::MIN,
+                    self.platform.now().saturating_add(REST),
+                ),
+            }
         }
         Err(Trouble::Contended("meta.owner"))
     }

@@ -42,13 +42,14 @@ use handover_model::{Error, Kind, Stage};
 use layout::{Block, ENTRIES, header};
 pub use metadata::Slot;
 use platform::{Atomic as _, Platform};
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 pub use wait::Outcome;
 pub use word::{Phase, Word};
 
 /// How long a sleep lasts before the waiter looks again whether its condition holds and its owners live.
 pub const SLICE: Duration = Duration::from_millis(20);
-/// How long a wait spins before it sleeps. Worth 25 times the latency back to back, and nothing when paced.
+/// How long a wait spins before it sleeps, as long as that helps now and then. Worth 25 times the latency back to back, and nothing when paced.
 pub const SPIN: Duration = Duration::from_micros(2);
 /// How often a compare-exchange is tried before the word counts as [`Trouble::Contended`].
 pub const TRIES: u32 = 1000;
@@ -93,6 +94,8 @@ pub struct Reservation<P, const N: usize = ENTRIES> {
     platform: P,
     owner: u8,
     generation: u64,
+    /// Waits in a row that spun, or would have, for nothing. Our own guess: neither shared nor part of the protocol.
+    spun_in_vain: AtomicU32,
 }
 
 impl<P: Platform, const N: usize> Reservation<P, N> {
@@ -100,7 +103,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     /// of this index left behind, and only then bumps the generation.
     pub fn join(platform: P, owner: u8, pid: u32, surfaces: u32) -> Self {
         const { assert!(N >= 1 && N <= ENTRIES) };
-        let mut this = Self { platform, owner: owner & 63, generation: 0 };
+        let mut this = Self { platform, owner: owner & 63, generation: 0, spun_in_vain: AtomicU32::new(0) };
         for surface in 0..surfaces {
             this.end_left_over(surface);
         }

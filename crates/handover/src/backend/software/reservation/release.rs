@@ -2,24 +2,31 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 
+use handover_model::{Region, Usage};
+
 use super::attach::Entry;
 use super::layout::Block;
 use super::platform::{Atomic as _, Platform};
 use super::wait::wake_bit;
 use super::{Phase, Reservation, Trouble, Word};
 
+/// "Owner died" (`errno(3)`).
+const EOWNERDEAD: u32 = 130;
+
 impl<P: Platform, const N: usize> Reservation<P, N> {
     /// Ends an attached entry well, or with an error (a positive errno). All data stores of the work come before.
     ///
-    /// [`Trouble::Spoiled`]: the entry was no longer ours; nothing was changed.
+    /// [`Trouble::Spoiled`]: the entry was no longer ours.
     pub fn release(&self, entry: &Entry, error: Option<u32>) -> Result<(), Trouble> {
         let phase = self.set_result(entry, error);
         if self.end(entry, phase) { Ok(()) } else { Err(Trouble::Spoiled("word")) }
     }
 
     /// Says how an entry that is still ours will have ended; gives the phase to end it with.
+    #[inline]
     pub(super) fn set_result(&self, entry: &Entry, error: Option<u32>) -> Phase {
         let Some(errno) = error else { return Phase::Done };
+        self.count_failure(entry.surface, entry.word);
         self.platform.u32(Block::of(entry.surface).result(entry.index)).store(errno, Relaxed);
         Phase::Failed
     }
@@ -38,6 +45,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     }
 
     /// Ends an entry and wakes nobody yet: `fence(SeqCst)` and [`ring_after_fence`](Self::ring_after_fence) must follow.
+    #[inline]
     pub(super) fn end_silently(&self, entry: &Entry, phase: Phase) -> bool {
         let to = if phase == Phase::Free { Word(0) } else { entry.word.with_phase(phase) };
         let at = self.platform.u64(Block::of(entry.surface).word(entry.index));
@@ -51,11 +59,13 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
 
     /// Wakes whoever sleeps for this entry. Between the change of its word and this lies `fence(SeqCst)`: a sleeper that
     /// armed the entry before it is seen here, one that arms later sees the change.
+    #[inline]
     pub fn ring_after_fence(&self, entry: &Entry) {
         self.ring_index(entry.surface, entry.index);
     }
 
     /// One bit an entry, not one flag: a waker would clear a flag that sleepers with another bit still need.
+    #[inline]
     fn ring_index(&self, surface: u32, index: u8) {
         let block = Block::of(surface);
         let armed = self.platform.u64(block.armed());
@@ -70,13 +80,59 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     /// Ends an entry for an owner that is gone: exactly this word, or nothing.
     pub(super) fn reap(&self, surface: u32, index: u8, word: Word) {
         let to = match word.phase() {
-            Phase::Pending => word.with_phase(Phase::Dead),
+            Phase::Pending => {
+                self.count_failure(surface, word);
+                word.with_phase(Phase::Dead)
+            }
             Phase::Claimed | Phase::Choosing => Word(0),
             _ => return,
         };
         let at = self.platform.u64(Block::of(surface).word(index));
         if at.compare_exchange(word.0, to.0, AcqRel, Relaxed).is_ok() {
             self.ring(surface, index);
+        }
+    }
+
+    /// Before the entry ends: a reader that sees it ended sees the count.
+    fn count_failure(&self, surface: u32, word: Word) {
+        if word.usage() <= Usage::Write {
+            self.platform.u64(Block::of(surface).failures()).fetch_add(1, SeqCst);
+        }
+    }
+
+    /// The failed and dead writes before `entry` in its region: (index, word, their region).
+    fn failures_before(&self, entry: &Entry, region: Region) -> impl Iterator<Item = (u8, Word, Region)> + '_ {
+        let block = Block::of(entry.surface);
+        let mine = entry.word;
+        let none = self.platform.u64(block.failures()).load(Acquire) == 0;
+        let high = if none { 0 } else { self.high(block) };
+        (0..high).filter_map(move |index| {
+            let word = Word(self.platform.u64(block.word(index)).load(Acquire));
+            let theirs = Region::from_bits(self.platform.u64(block.mask(index)).load(Acquire));
+            let failed = word.phase().is_failure() && word.usage() <= Usage::Write && word.is_before(mine);
+            (failed && theirs.overlaps(region)).then_some((index, word, theirs))
+        })
+    }
+
+    /// The errno of a write before `entry` that ended badly and has not been written over since: its content may be torn.
+    /// `EOWNERDEAD` for a dead owner's. Lost only if all other entries of the surface were in use at once.
+    #[inline]
+    pub fn failure_before(&self, entry: &Entry, region: Region) -> Option<u32> {
+        self.failures_before(entry, region).last().map(|(index, word, _)| match word.phase() {
+            Phase::Dead => EOWNERDEAD,
+            _ => self.platform.u32(Block::of(entry.surface).result(index)).load(Relaxed).max(1),
+        })
+    }
+
+    /// A write that ends well takes away the failures it has written over. Its entry has not ended yet.
+    #[inline]
+    pub(super) fn forget_failures(&self, entry: &Entry, region: Region) {
+        for (index, word, theirs) in self.failures_before(entry, region) {
+            if region.covers(theirs) {
+                // Exact: an entry that was re-used meanwhile is somebody else's.
+                let at = self.platform.u64(Block::of(entry.surface).word(index));
+                let _ = at.compare_exchange(word.0, 0, AcqRel, Relaxed);
+            }
         }
     }
 
@@ -94,8 +150,7 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
 
     /// Ends everything on this surface whose owner is gone, without waiting for any of it. Gives how many.
     pub fn sweep(&self, surface: u32) -> usize {
-        let left: Vec<_> =
-            self.live_entries(surface).filter(|(_, word, _)| !self.lives(word.owner())).collect();
+        let left: Vec<_> = self.live_entries(surface).filter(|(_, word, _)| !self.lives(word.owner())).collect();
         for &(index, word, _) in &left {
             self.reap(surface, index, word);
         }

@@ -10,6 +10,12 @@ use super::layout::Block;
 use super::platform::{Atomic as _, Platform};
 use super::{Phase, Reservation, SLICE, SPIN, Word};
 
+/// After so many waits in a row in which spinning was in vain, a wait sleeps at once. On one CPU the spin keeps the very
+/// process from running that it waits for, and doubles the time of a wake.
+const VAIN: u32 = 4;
+/// Then one wait in so many spins after all, to notice that the times have changed. Together that is 31 ns a wait.
+const TRY_AGAIN: u32 = 64;
+
 /// How a wait for one entry ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -127,10 +133,17 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         if let Some(ended) = self.is_over(dependency) {
             return Some(ended);
         }
+        // Two threads may lose each other's count; it is a guess about the future either way.
+        let in_vain = self.spun_in_vain.load(Relaxed);
+        self.spun_in_vain.store(in_vain.wrapping_add(1), Relaxed);
+        if in_vain >= VAIN && !in_vain.is_multiple_of(TRY_AGAIN) {
+            return None;
+        }
         let until = self.platform.now().saturating_add(SPIN);
         loop {
             for _ in 0..8 {
                 if let Some(ended) = self.is_over(dependency) {
+                    self.spun_in_vain.store(0, Relaxed);
                     return Some(ended);
                 }
                 self.platform.pause();
