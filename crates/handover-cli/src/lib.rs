@@ -1,0 +1,13 @@
+//! The parts of the program `handover`, as a library so that its tests reach them.
+//!
+//! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
+//! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
+//! and pictures, [`draw`] draws in software.
+
+#![forbid(unsafe_code)]
+
+pub mod draw;
+pub mod media;
+pub mod participant;
+pub mod pipeline;
+pub mod run;

@@ -1,0 +1,153 @@
+//! What a participant tells its parent: JSON over the control socket, bounded like every payload there.
+
+use serde::{Deserialize, Serialize};
+
+/// One message.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// Its surfaces were exported to a reader that has imported them.
+    Exported(Exported),
+    /// When frames were submitted and released. Sent every few hundred.
+    Times(Times),
+    /// It has done its part, as far as its peers let it.
+    Done(Box<Tally>),
+    /// It could not do its part.
+    Failed {
+        /// Where it stopped: one of the eight words.
+        stage: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What an export decided.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Exported {
+    /// Name of the reader.
+    pub reader: String,
+    /// Merged flags as text.
+    pub flags: String,
+    /// "kept", "dropped" or "never had".
+    pub compression: String,
+    /// Why.
+    pub reason: String,
+    /// Who makes the content readable: "by tracking", "by flush" or "nothing".
+    pub resolve: String,
+    /// Did this very export drop the compression?
+    pub changed: bool,
+    /// What keeps the reader from writing: "sealed", "descriptor" or "unenforced".
+    pub read_only: String,
+    /// Bytes between rows of the first plane.
+    pub stride: u64,
+    /// First bytes of the planes.
+    pub offsets: Vec<u64>,
+    /// Bytes of one surface.
+    pub size: u64,
+}
+
+/// Times on `CLOCK_MONOTONIC`, in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Number of a frame of its own, and when it was submitted.
+    pub submitted: Vec<(u64, u64)>,
+    /// What it read.
+    pub held: Vec<Held>,
+}
+
+/// One frame of a peer, from the granted lease to its release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Index of the input.
+    pub input: usize,
+    /// Number of the frame in its stream.
+    pub frame: u64,
+    /// When READ access was granted.
+    pub from: u64,
+    /// When it was given back.
+    pub to: u64,
+}
+
+/// Everything a participant counted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Frames of its own that it published.
+    pub submitted: u64,
+    /// Rounds of frames it read, one frame of each input.
+    pub shown: u64,
+    /// Its own frames that a reader's full queue did not take.
+    pub dropped: u64,
+    /// Each input.
+    pub inputs: Vec<InputTally>,
+    /// Where its time went.
+    pub time: Time,
+    /// What went over the sockets of its streams while frames went, as it saw it.
+    pub sockets: Sockets,
+    /// Bytes it read.
+    pub reads: Option<Reads>,
+    /// Descriptors it had open.
+    pub descriptors: Descriptors,
+    /// Compression blocks that `flush` had to write out.
+    pub flushed_blocks: u64,
+}
+
+/// One input's counts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct InputTally {
+    /// Name of the producer.
+    pub producer: String,
+    /// Frames read.
+    pub taken: u64,
+    /// Frames of a mailbox that were passed over.
+    pub skipped: u64,
+    /// Did the producer go away without ending the stream?
+    pub gone: bool,
+}
+
+/// Time by cause, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// Waiting for fences in reservations.
+    pub fence: u64,
+    /// Waiting for a surface that nobody uses.
+    pub pool_empty: u64,
+    /// Waiting for a peer's next frame.
+    pub peer: u64,
+    /// Decoding, drawing, converting, copying.
+    pub cpu: u64,
+    /// Encoding and writing.
+    pub encoder: u64,
+    /// Keeping frames because the pipeline says so (`hold_ms`).
+    pub hold: u64,
+}
+
+/// Bytes and messages on the sockets of streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sockets {
+    /// Sent by this end.
+    pub sent_bytes: u64,
+    /// Sent by this end.
+    pub sent_messages: u64,
+    /// Descriptors that went either way; all of them go before the first frame.
+    pub descriptors: u64,
+}
+
+/// What `/proc/self/io` says of read calls between the first and the last frame (`rchar`; `recvmsg` is not in it).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reads {
+    /// All bytes.
+    pub all: u64,
+    /// Of these, what it read from files of its own (the clip, `/proc/self/io`).
+    pub own: u64,
+}
+
+/// Open descriptors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptors {
+    /// After the first frame.
+    pub start: Option<u64>,
+    /// After frame 100.
+    pub frame_100: Option<u64>,
+    /// After the last frame.
+    pub end: Option<u64>,
+}

@@ -1,0 +1,205 @@
+//! The frames of one producer, as this participant gets them: through shared surfaces, or copied through a socket.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use handover::stream::{Consumer, Delivery, Frame};
+use handover::transport::{Channel, Traffic};
+use handover::{Deadline, Device, Format, Kind, Lease, Stage};
+
+use super::account::now;
+use super::desk::{Desk, micros, timed};
+use super::event::{Held, InputTally};
+use super::job::InputJob;
+use super::pixels::from_memory;
+use super::{Failure, Result};
+use crate::draw::{Canvas, Pixels};
+
+/// One producer that is read.
+pub(super) struct Input {
+    index: usize,
+    link: Link,
+    format: Format,
+    hold: Duration,
+    pixels: Pixels,
+    tally: InputTally,
+}
+
+enum Link {
+    Shared(Consumer),
+    /// Frames follow each other without a word between them: one is as long as its pixels.
+    Copied(File),
+}
+
+/// What became of the wait for a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It is in [`Input::pixels`].
+    Frame,
+    /// There is none, and none will come.
+    End,
+}
+
+impl Input {
+    /// Meets the producer at the other end of `socket` and imports its surfaces. `None`: it was gone before that.
+    pub(super) fn connect(
+        index: usize,
+        job: &InputJob,
+        socket: OwnedFd,
+        device: Device,
+        hold: Duration,
+        desk: &Desk,
+    ) -> Result<Option<Self>> {
+        desk.stage(Stage::Import);
+        let link = if job.copies {
+            Link::Copied(File::from(socket))
+        } else {
+            let channel = Channel::from_fd(socket, Default::default())?;
+            let delivery = if job.mailbox { Delivery::Mailbox } else { Delivery::Fifo };
+            match Consumer::connect(channel, device, delivery, Deadline::Never) {
+                Ok(consumer) => Link::Shared(consumer),
+                Err(error) if *error.kind() == Kind::PeerGone => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let tally = InputTally { producer: job.producer.clone(), ..InputTally::default() };
+        Ok(Some(Self { index, link, format: job.format()?, hold, pixels: Pixels::new(job.extent()?), tally }))
+    }
+
+    /// The frame last taken, as XRGB8888 or ARGB8888; x is 255.
+    pub(super) fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// Takes the next frame: waits for it, copies its pixels out, keeps it as long as the job says, gives it back.
+    pub(super) fn next(&mut self, desk: &mut Desk) -> Result<Taken> {
+        desk.stage(Stage::Acquire);
+        let taken = match &mut self.link {
+            Link::Shared(_) => self.next_shared(desk)?,
+            Link::Copied(_) => self.next_copied(desk)?,
+        };
+        self.tally.taken += u64::from(taken == Taken::Frame);
+        Ok(taken)
+    }
+
+    fn next_shared(&mut self, desk: &mut Desk) -> Result<Taken> {
+        let Some((frame, lease)) = self.wait(desk)? else { return Ok(Taken::End) };
+        let from = now();
+        desk.stage(Stage::Access);
+        let (format, stride, pixels) = (self.format, self.pixels.stride(), &mut self.pixels);
+        timed(&mut desk.tally.time.cpu, || -> handover::Result<()> {
+            lease.read(frame.surface())?.read_image(0, pixels.bytes_mut(), stride)?;
+            from_memory(format, pixels.bytes_mut());
+            Ok(())
+        })?;
+        if !self.hold.is_zero() {
+            desk.hold(self.hold);
+        }
+        desk.stage(Stage::Release);
+        lease.release()?;
+        let held = Held { input: self.index, frame: frame.number(), from, to: now() };
+        match frame.release() {
+            // A producer that is gone needs its surface no more.
+            Err(error) if *error.kind() != Kind::PeerGone => return Err(error.into()),
+            _ => {}
+        }
+        desk.held(held)?;
+        Ok(Taken::Frame)
+    }
+
+    /// The next frame that can be read, and READ access to it.
+    fn wait(&mut self, desk: &mut Desk) -> Result<Option<(Frame, Lease)>> {
+        let Link::Shared(consumer) = &mut self.link else { return Ok(None) };
+        loop {
+            let frame = match consumer.next(Deadline::Never) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(None),
+                Err(error) if *error.kind() == Kind::PeerGone => {
+                    self.tally.gone = true;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match timed(&mut desk.tally.time.fence, || frame.acquire(Deadline::Never)) {
+                Ok(lease) if lease.is_torn() => {
+                    self.tally.gone = true;
+                    return Ok(None);
+                }
+                Ok(lease) => return Ok(Some((frame, lease))),
+                // Overwritten before we had it, or under a layout whose handles are on their way: the next one will do.
+                Err(error) if matches!(error.kind(), Kind::Cancelled | Kind::LayoutChanged) => self.tally.skipped += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn next_copied(&mut self, desk: &mut Desk) -> Result<Taken> {
+        let Link::Copied(socket) = &mut self.link else { return Ok(Taken::End) };
+        desk.stage(Stage::Access);
+        let bytes = self.pixels.bytes_mut();
+        match timed(&mut desk.tally.time.peer, || read_frame(socket, bytes)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Taken::End),
+            Err(error) if is_gone(&error) => {
+                self.tally.gone = true;
+                return Ok(Taken::End);
+            }
+            Err(error) => return Err(Failure::new(format!("the socket of {}: {error}", self.tally.producer))),
+        }
+        if !self.hold.is_zero() {
+            desk.hold(self.hold);
+        }
+        desk.stage(Stage::Release);
+        Ok(Taken::Frame)
+    }
+
+    /// Its place among the inputs of the job.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The extent of the frames.
+    pub(super) fn extent(&self) -> handover::Extent {
+        self.pixels.extent()
+    }
+
+    /// What went over its socket so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        match &self.link {
+            Link::Shared(consumer) => consumer.traffic(),
+            Link::Copied(_) => Traffic::default(),
+        }
+    }
+
+    /// Its counts, and how long it waited for its producer (in microseconds).
+    pub(super) fn tally(&self) -> (InputTally, u64) {
+        let mut tally = self.tally.clone();
+        let mut waited = 0;
+        if let Link::Shared(consumer) = &self.link {
+            tally.skipped += consumer.skipped();
+            waited = micros(consumer.waited().peer);
+        }
+        (tally, waited)
+    }
+}
+
+/// All of a frame, or `false` if the stream ended before its first byte.
+fn read_frame(socket: &mut File, into: &mut [u8]) -> io::Result<bool> {
+    let mut filled = 0;
+    while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match socket.read(rest) {
+            Ok(0) if filled == 0 => return Ok(false),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+}

@@ -1,0 +1,193 @@
+//! A participant: one process of a pipeline, started by the parent as `handover participant`.
+//!
+//! # Contract with the parent
+//!
+//! Standard input is a SEQPACKET socket. The parent sends the [`Job`] with the status page, then one
+//! message with one descriptor for each stream; later perhaps a word to stop. The participant sends [`Event`]s and ends
+//! with [`Event::Done`] or [`Event::Failed`]. When the parent hangs up, the participant is gone at once: nobody is left
+//! to hear of its results.
+//!
+//! Streams are set up in one order that all participants share (producers first, then readers), so that no two can wait
+//! for each other.
+
+pub mod account;
+mod compose;
+mod desk;
+mod encoder;
+pub mod event;
+mod input;
+pub mod job;
+mod output;
+mod pixels;
+mod preview;
+mod source;
+pub mod status;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use handover::transport::{Channel, Traffic};
+use handover::{Deadline, Stage};
+
+use desk::Desk;
+use event::Event;
+use input::Input;
+use job::{BadJob, Job, Work};
+use output::Output;
+use status::Notes;
+
+/// The hidden subcommand.
+pub const COMMAND: &str = "participant";
+
+/// Why a participant could not do its part.
+#[derive(Debug)]
+pub struct Failure {
+    /// Where, if the error knows better than the notes.
+    stage: Option<Stage>,
+    message: String,
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    fn new(message: impl Into<String>) -> Self {
+        Self { stage: None, message: message.into() }
+    }
+}
+
+impl From<handover::Error> for Failure {
+    fn from(error: handover::Error) -> Self {
+        Self { stage: Some(error.stage()), message: error.to_string() }
+    }
+}
+
+impl From<crate::media::Error> for Failure {
+    fn from(error: crate::media::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<BadJob> for Failure {
+    fn from(BadJob(field): BadJob) -> Self {
+        Self::new(format!("the {field} of the job means nothing here; is the parent another version?"))
+    }
+}
+
+/// What the pictures of a preview of this name are called.
+pub fn preview_files(participant: &str) -> [String; 3] {
+    preview::FILES.map(|which| preview::file_name(participant, which))
+}
+
+/// The whole life of a participant, with the control socket as standard input.
+pub fn main() -> ExitCode {
+    let started = start();
+    let (control, mut desk, job, sockets) = match started {
+        Ok(started) => started,
+        Err(failure) => {
+            eprintln!("handover participant: {}; it is started by `handover run`, not by hand", failure.message);
+            return ExitCode::from(2);
+        }
+    };
+    let result = work(&job, sockets, &mut desk).and_then(|()| desk.send_times());
+    let (event, code) = match result {
+        Ok(()) => (Event::Done(Box::new(std::mem::take(&mut desk.tally))), ExitCode::SUCCESS),
+        Err(failure) => {
+            let stage = failure.stage.unwrap_or(desk.current_stage());
+            (Event::Failed { stage: stage.word().into(), message: failure.message }, ExitCode::FAILURE)
+        }
+    };
+    // A parent that is gone hears nothing, and needs nothing.
+    let _ = desk.tell(&event);
+    drop(control);
+    code
+}
+
+type Started = (Arc<Channel>, Desk, Job, Vec<OwnedFd>);
+
+fn start() -> Result<Started> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Failure::new(error.to_string()))?;
+    let control = Arc::new(Channel::from_fd(socket, Default::default())?);
+    let hung_up = || Failure::new("the parent hung up");
+    let (bytes, descriptors) = control.receive_bytes(1, Deadline::Never)?.ok_or_else(hung_up)?;
+    let job: Job = serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("no job: {error}")))?;
+    let page = descriptors.into_iter().next().ok_or_else(|| Failure::new("no status page"))?;
+    let mut sockets = Vec::new();
+    while sockets.len() < job.inputs.len() + job.outputs.len() {
+        let (_, descriptors) = control.receive_bytes(1, Deadline::Never)?.ok_or_else(hung_up)?;
+        sockets.push(descriptors.into_iter().next().ok_or_else(|| Failure::new("a stream without its socket"))?);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    watch(Arc::clone(&control), Arc::clone(&stop))?;
+    let desk = Desk::new(Arc::clone(&control), stop, Notes::on(page));
+    Ok((control, desk, job, sockets))
+}
+
+/// A thread that hears the parent: a message means stop, silence for ever means gone.
+fn watch(control: Arc<Channel>, stop: Arc<AtomicBool>) -> Result<()> {
+    let listen = move || {
+        while let Ok(Some(_)) = control.receive_bytes(0, Deadline::Never) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        std::process::exit(1);
+    };
+    let thread = std::thread::Builder::new().name("parent".into()).spawn(listen);
+    thread.map(drop).map_err(|error| Failure::new(format!("no thread: {error}")))
+}
+
+/// Both sides of a participant, connected.
+struct Ends {
+    inputs: Vec<Input>,
+    output: Output,
+}
+
+impl Ends {
+    fn traffic(&self) -> Traffic {
+        self.inputs.iter().fold(self.output.traffic(), |sum, input| sum + input.traffic())
+    }
+}
+
+fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
+    let hold = Duration::from_millis(job.hold_ms);
+    let device = job.device()?;
+    let outputs = sockets.split_off(job.inputs.len().min(sockets.len()));
+    let mut turns: Vec<_> = job.inputs.iter().zip(sockets).enumerate().collect();
+    turns.sort_by_key(|(_, (input, _))| input.turn);
+    let mut inputs = Vec::new();
+    for (index, (input, socket)) in turns {
+        // A producer that died before it could hand anything over: its death is its own to be told.
+        let Some(input) = Input::connect(index, input, socket, device, hold, desk)? else { return Ok(()) };
+        inputs.push(input);
+    }
+    inputs.sort_by_key(Input::index);
+    let mut ends = Ends { inputs, output: Output::new(job, outputs, desk)? };
+    desk.begin_streaming(ends.traffic());
+    let result = match &job.work {
+        Work::Clip { input } => source::clip(job, input.clone(), &mut ends.output, desk),
+        Work::Overlay => source::overlay(job, &mut ends.output, desk),
+        Work::Pattern { index } => source::pattern(job, *index, &mut ends.output, desk),
+        Work::Compositor => compose::compositor(&mut ends, desk),
+        Work::Blend { columns, tile } => compose::blend(*columns, *tile, &mut ends, desk),
+        Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
+        Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
+    };
+    desk.end_streaming(ends.traffic());
+    settle(&ends, desk);
+    // What was made so far reaches its readers even if the rest could not be made.
+    let finished = ends.output.finish();
+    result.and(finished)
+}
+
+/// Adds what the streams counted to the tally.
+fn settle(ends: &Ends, desk: &mut Desk) {
+    let (pool_empty, fence) = ends.output.waited();
+    desk.tally.time.pool_empty += pool_empty;
+    desk.tally.time.fence += fence;
+    for input in &ends.inputs {
+        let (tally, waited) = input.tally();
+        desk.tally.inputs.push(tally);
+        desk.tally.time.peer += waited;
+    }
+}

@@ -1,0 +1,224 @@
+//! The frames a participant makes: drawn in memory of its own, then written into a surface that its readers share, and
+//! into the sockets of those that want copies.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use handover::stream::{ConsumerId, Delivery, Draft, Producer};
+use handover::transport::{Channel, Traffic};
+use handover::{
+    Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Options, ReadOnly, Stage, Surface, ViewMut, Writers,
+    allocate, flush,
+};
+
+use super::account::now;
+use super::desk::{Desk, micros, timed};
+use super::event::{Event, Exported};
+use super::job::{Job, OutputJob};
+use super::pixels::to_memory;
+use super::{Failure, Result};
+use crate::draw::Pixels;
+use crate::media::colour::PIXEL;
+
+/// How often a producer that waits for a surface looks whether it shall stop.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// The side of a participant that others read.
+pub(super) struct Output {
+    producer: Option<Producer>,
+    format: Option<Format>,
+    copies: Vec<File>,
+    /// Was every reader promised that we flush? Otherwise the device tracks what it left unresolved.
+    flushes: bool,
+    /// Had it readers? Without any it draws for itself alone.
+    had_readers: bool,
+    pixels: Pixels,
+    /// What the producer had waited and sent when it was let go.
+    past: Past,
+}
+
+#[derive(Default)]
+struct Past {
+    pool_empty: Duration,
+    fence: Duration,
+    traffic: Traffic,
+}
+
+/// Room for one frame.
+pub(super) struct Room(Option<Draft>);
+
+impl Output {
+    /// Allocates what the job says, exports it to every reader, and waits until they have imported it.
+    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, desk: &Desk) -> Result<Self> {
+        let extent = job.extent()?;
+        let mut this = Self {
+            producer: None,
+            format: None,
+            copies: Vec::new(),
+            flushes: job
+                .outputs
+                .iter()
+                .all(|reader| reader.flags().is_ok_and(|flags| flags.contains(ExportFlags::EXPLICIT_FLUSH))),
+            had_readers: !job.outputs.is_empty(),
+            pixels: Pixels::new(extent),
+            past: Past::default(),
+        };
+        if let Some(surfaces) = allocate_for(job, extent, desk)? {
+            this.format = surfaces.first().and_then(Surface::format);
+            this.producer = Some(Producer::new(surfaces)?);
+        }
+        desk.stage(Stage::Export);
+        for (reader, socket) in job.outputs.iter().zip(sockets) {
+            this.add(reader, socket, desk)?;
+        }
+        Ok(this)
+    }
+
+    fn add(&mut self, reader: &OutputJob, socket: OwnedFd, desk: &Desk) -> Result<()> {
+        if reader.copies {
+            self.copies.push(File::from(socket));
+            return Ok(());
+        }
+        let Some(producer) = &mut self.producer else { return Err(Failure::new("a reader, and no surfaces")) };
+        let channel = Channel::from_fd(socket, Default::default())?;
+        let delivery = if reader.mailbox { Delivery::Mailbox } else { Delivery::Fifo };
+        match producer.add(channel, reader.flags()?, delivery, Deadline::Never) {
+            Ok((ConsumerId { .. }, decision)) => {
+                let surface = producer.surfaces().next().ok_or_else(|| Failure::new("a stream without surfaces"))?;
+                desk.tell(&Event::Exported(exported(reader, surface, decision)?))
+            }
+            // It is gone, or said why it cannot take part: that is its own failure to tell, and the others go on.
+            Err(error) if matches!(error.kind(), Kind::PeerGone | Kind::Unsupported) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where the next frame is drawn: XRGB8888 or ARGB8888, and what the frame before left there.
+    pub(super) fn pixels(&mut self) -> &mut Pixels {
+        &mut self.pixels
+    }
+
+    /// Room for a frame, waiting for a surface that nobody uses. `None`: nobody reads any more, or the run is to stop.
+    pub(super) fn room(&mut self, desk: &mut Desk) -> Result<Option<Room>> {
+        desk.stage(Stage::Acquire);
+        while let Some(producer) = &mut self.producer {
+            if desk.is_stopping() {
+                return Ok(None);
+            }
+            match producer.next(Deadline::after(SLICE)) {
+                Ok(Some(draft)) => return Ok(Some(Room(Some(draft)))),
+                Ok(None) => self.let_go(),
+                Err(error) if error.is_timeout() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let alone = !self.had_readers || !self.copies.is_empty();
+        Ok((alone && !desk.is_stopping()).then_some(Room(None)))
+    }
+
+    /// Hands the drawn pixels over.
+    pub(super) fn submit(&mut self, Room(draft): Room, desk: &mut Desk) -> Result<()> {
+        if let (Some(draft), Some(producer), Some(format)) = (draft, &mut self.producer, self.format) {
+            desk.stage(Stage::Access);
+            let (surface, pixels) = (draft.surface(), &self.pixels);
+            timed(&mut desk.tally.time.cpu, || {
+                let bytes = to_memory(format, pixels.bytes());
+                write(&draft.lease().write(surface)?, &bytes, pixels.stride())
+            })?;
+            if self.flushes {
+                desk.stage(Stage::Flush);
+                desk.tally.flushed_blocks += u64::from(flush(draft.lease(), surface)?);
+            }
+            desk.stage(Stage::Release);
+            let time = now();
+            let published = producer.publish(draft)?;
+            desk.tally.dropped += u64::from(published.dropped);
+            desk.submitted(published.frame, time)?;
+        } else {
+            desk.tally.submitted += 1;
+        }
+        // A reader that went away needs no more copies.
+        let bytes = self.pixels.bytes();
+        timed(&mut desk.tally.time.peer, || self.copies.retain_mut(|socket| socket.write_all(bytes).is_ok()));
+        Ok(())
+    }
+
+    /// Says that no frame will follow, and waits until the readers have given back what they hold.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.copies.clear();
+        if let Some(producer) = &mut self.producer {
+            producer.finish(Deadline::Never)?;
+        }
+        Ok(())
+    }
+
+    /// Every reader of the surfaces is gone.
+    fn let_go(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            let waited = producer.waited();
+            self.past = Past { pool_empty: waited.pool_empty, fence: waited.fence, traffic: producer.traffic() };
+        }
+    }
+
+    /// What went over the sockets of its streams so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.past.traffic + self.producer.as_ref().map(Producer::traffic).unwrap_or_default()
+    }
+
+    /// How long it has waited for a free surface and for fences, in microseconds.
+    pub(super) fn waited(&self) -> (u64, u64) {
+        let now = self.producer.as_ref().map(Producer::waited).unwrap_or_default();
+        (micros(self.past.pool_empty + now.pool_empty), micros(self.past.fence + now.fence))
+    }
+}
+
+/// Writes a whole picture the way a renderer would: if at least half of its rows, from the top, are of one colour (an
+/// overlay that is empty above), it clears all and writes the others. A device that compresses has its fast path for this.
+fn write(view: &ViewMut<'_>, bytes: &[u8], stride: usize) -> handover::Result<()> {
+    let Some(colour) = bytes.first_chunk::<PIXEL>() else { return Ok(()) };
+    let one_colour = |row: &&[u8]| row.as_chunks::<PIXEL>().0.iter().all(|pixel| pixel == colour);
+    let rows = bytes.chunks_exact(stride);
+    let cleared = rows.clone().take_while(one_colour).count();
+    if cleared * 2 < rows.len() {
+        return view.write_image(0, bytes, stride);
+    }
+    view.clear(u32::from_le_bytes(*colour))?;
+    for (y, row) in (0..).zip(rows).skip(cleared) {
+        view.write(0, Elements(0), y, row)?;
+    }
+    Ok(())
+}
+
+fn allocate_for(job: &Job, extent: Extent, desk: &Desk) -> Result<Option<Vec<Surface>>> {
+    let Some(surfaces) = &job.surfaces else { return Ok(None) };
+    desk.stage(Stage::Allocate);
+    let device: Device = job.device()?;
+    let writes = job.outputs.iter().map(OutputJob::flags).collect::<Result<Vec<_>, _>>()?;
+    let writes = writes.iter().any(|flags| flags.contains(ExportFlags::WRITE));
+    let writers = if writes { Writers::Open } else { Writers::Me };
+    let options = Options { surfaces: surfaces.count, writers, ..Options::default() };
+    Ok(Some(allocate(device, &surfaces.agreement(extent)?, &options)?))
+}
+
+fn exported(reader: &OutputJob, surface: &Surface, decision: handover::Decision) -> Result<Exported> {
+    let layout = surface.layout();
+    Ok(Exported {
+        reader: reader.reader.clone(),
+        flags: reader.flags()?.to_string(),
+        compression: decision.compression.to_string(),
+        reason: decision.reason.to_string(),
+        resolve: decision.resolve.to_string(),
+        changed: decision.changed,
+        read_only: match surface.read_only() {
+            ReadOnly::Sealed => "sealed",
+            ReadOnly::Descriptor => "descriptor",
+            ReadOnly::Unenforced => "unenforced",
+        }
+        .into(),
+        stride: layout.plane(0).map_or(0, |plane| plane.stride.get()),
+        offsets: layout.planes().iter().map(|plane| plane.offset.get()).collect(),
+        size: layout.size().get(),
+    })
+}

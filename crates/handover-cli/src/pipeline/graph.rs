@@ -1,0 +1,51 @@
+//! Who reads whom, as a whole: no cycle, something to read, something that comes out.
+
+use super::diagnostics::{Diagnostic, Diagnostics};
+use super::file::File;
+use super::types::Pipeline;
+
+/// Checks what single participants cannot show. Names and indices are right already.
+pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnostics) {
+    let at = |index: usize| raw.participant.get(index).map_or(0..0, |entry| entry.as_ref().name.span());
+    if !pipeline.participants.iter().any(|participant| participant.kind.is_source()) {
+        diagnostics.push(
+            Diagnostic::new("the pipeline has no producer", raw.name.span(), "nothing in it makes frames")
+                .help("add a participant of kind clip, overlay or pattern"),
+        );
+    }
+    // A producer that nobody reads merely runs for itself; a pipeline without an end runs for nobody.
+    if pipeline.participants.iter().all(|participant| participant.kind.produces()) {
+        diagnostics.push(
+            Diagnostic::new("nothing comes out of the pipeline", raw.name.span(), "it has no encoder and no preview")
+                .help("add a participant of kind encoder or preview"),
+        );
+    }
+    if let Some(cycle) = find_cycle(pipeline) {
+        let name = |index: usize| pipeline.participants.get(index).map_or("", |participant| participant.name.as_str());
+        let first = cycle.first().copied().unwrap_or(0);
+        let way: Vec<&str> = cycle.iter().chain([&first]).map(|index| name(*index)).collect();
+        let mut diagnostic =
+            Diagnostic::new(format!("a cycle: {}", way.join(" reads ")), at(first), "waits for its own frames");
+        for index in cycle.iter().skip(1) {
+            diagnostic = diagnostic.also(at(*index), "on the way");
+        }
+        diagnostics.push(diagnostic.help("frames go one way, from clip, overlay or pattern to encoder or preview"));
+    }
+}
+
+/// The participants of one cycle, each reading the next; the one that stands first in the file leads.
+fn find_cycle(pipeline: &Pipeline) -> Option<Vec<usize>> {
+    // Whoever comes after all it reads is on no cycle. Of the rest, everybody reads somebody of the rest.
+    let placed = pipeline.producers_first();
+    let stuck = |index: &usize| !placed.contains(index);
+    let mut way: Vec<usize> = Vec::new();
+    let mut next = (0..pipeline.participants.len()).find(stuck)?;
+    while !way.contains(&next) {
+        way.push(next);
+        next = pipeline.participants.get(next)?.reads.iter().copied().find(stuck)?;
+    }
+    let mut cycle = way.split_off(way.iter().position(|index| *index == next)?);
+    let lead = cycle.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(at, _)| at);
+    cycle.rotate_left(lead);
+    Some(cycle)
+}

@@ -1,0 +1,77 @@
+//! The file that says who runs and who reads whom.
+//!
+//! [`Pipeline::parse`] gives a pipeline that can run, as far as that can be known before anything starts, or
+//! [`Diagnostics`] that name file, line, column and what is allowed. A pipeline is a TOML file:
+//!
+//! ```toml
+//! name = "two encoders"      # for the report
+//! frames = 100               # stop after so many; default: the clip's end, or 250 without a clip
+//! fps = 25                   # or "30000/1001"; default: the clip's rate, or 25
+//!
+//! [[participant]]            # one process
+//! name = "clip"              # small letters, digits and '-'; unique
+//! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview
+//! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks
+//! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
+//! export = ["read", "explicit-flush"]  # default: read
+//! surfaces = 4               # in its pool, 1 to 16; default 4
+//!
+//! [[participant]]
+//! name = "stream"
+//! kind = "encoder"
+//! reads = ["clip"]           # one for encoder and preview, one or more for compositor and blend
+//! bitrate = 400_000          # bits a second
+//! file = "stream.mp4"        # in the output directory; default: NAME.mp4
+//! mode = "fifo"              # every frame; or mailbox: the newest, and the producer never waits
+//! hold_ms = 0                # keep each frame so long before releasing it, to show who waits
+//! copies = false             # true: get pixels through a socket instead of sharing them, to show what that costs
+//! ```
+//!
+//! `extent = [width, height]` is for overlay, pattern, compositor and blend; default: that of what they read or lie
+//! over, or 640x360. A pattern has an `index` that chooses its colour. The order of `reads` counts: a compositor lays the
+//! second over the first, a blend puts them side by side from the top left.
+
+mod diagnostics;
+mod file;
+mod graph;
+mod load;
+mod resolve;
+mod types;
+
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use load::LoadError;
+pub use types::{
+    DEFAULT_EXTENT, DEFAULT_FRAMES, Device, Encoding, Kind, MAX_PARTICIPANTS, Mode, Participant, Pipeline,
+};
+
+/// The pipelines that the program carries, by name: the default one first.
+///
+/// `desktop` is a clip and an overlay, composed, with two encoders that read the clip's surfaces beside the compositor.
+/// `fanout` is four clients with buffers of their own, blended, read by three encoders.
+pub const SHIPPED: [(&str, &str); 2] = [
+    ("desktop", include_str!("../../pipelines/desktop.toml")),
+    ("fanout", include_str!("../../pipelines/fanout.toml")),
+];
+
+impl Pipeline {
+    /// Reads and checks `text`; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it. Of syntax errors, unknown keys and wrong types the first.
+    ///
+    /// ```
+    /// use handover_cli::pipeline::{Pipeline, SHIPPED};
+    /// let [(name, text), ..] = SHIPPED;
+    /// assert_eq!(Pipeline::parse(text, name)?.participants.len(), 6);
+    /// # Ok::<(), handover_cli::pipeline::Diagnostics>(())
+    /// ```
+    pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostics> {
+        let mut diagnostics = Diagnostics::new(text, file);
+        let Some(raw) = file::read(text, &mut diagnostics) else { return Err(diagnostics) };
+        let pipeline = resolve::resolve(&raw, &mut diagnostics);
+        if diagnostics.is_empty() {
+            graph::check(&pipeline, &raw, &mut diagnostics);
+        }
+        if diagnostics.is_empty() { Ok(pipeline) } else { Err(diagnostics) }
+    }
+}

@@ -1,0 +1,351 @@
+//! From the file as it stands to participants: words become kinds, names become indices, numbers get their bounds.
+
+use std::time::Duration;
+
+use handover::{ExportFlags, Extent, Format};
+
+use super::diagnostics::{Diagnostic, Diagnostics};
+use super::file::{At, Entry, File};
+use super::types::{Device, Encoding, Kind, MAX_PARTICIPANTS, Mode, Participant, Pipeline};
+use crate::media::Rate;
+
+/// The formats this program can draw: four bytes a pixel.
+const FORMATS: [Format; 4] = [Format::XRGB8888, Format::ARGB8888, Format::XBGR8888, Format::ABGR8888];
+
+/// The words of `export`.
+const EXPORT_WORDS: [&str; 3] = ["read", "write", "explicit-flush"];
+
+const DEFAULT_SURFACES: u32 = 4;
+const DEFAULT_BITRATE: u32 = 1_000_000;
+const MAX_NAME: usize = 32;
+
+/// All of the file. What is wrong goes to `diagnostics`, and some value takes its place, so that more can be found.
+pub(super) fn resolve(raw: &File, diagnostics: &mut Diagnostics) -> Pipeline {
+    if raw.participant.is_empty() {
+        let title = "the pipeline has no participants";
+        diagnostics
+            .push(Diagnostic::new(title, raw.name.span(), "").help("add [[participant]] with a name and a kind"));
+    }
+    if let Some(entry) = raw.participant.get(MAX_PARTICIPANTS) {
+        let title = format!("{} participants", raw.participant.len());
+        diagnostics.push(
+            Diagnostic::new(title, entry.as_ref().name.span(), "one too many")
+                .help(format!("allowed: at most {MAX_PARTICIPANTS}")),
+        );
+    }
+    let mut resolver = Resolver { raw, diagnostics, files: Vec::new(), patterns: 0 };
+    let frames = resolver.number(raw.frames.as_ref(), "frames", 1, 10_000_000);
+    let rate = raw.fps.as_ref().and_then(|fps| resolver.rate(fps));
+    let participants =
+        (0..raw.participant.len().min(MAX_PARTICIPANTS)).filter_map(|index| resolver.participant(index)).collect();
+    Pipeline { name: raw.name.as_ref().clone(), frames: frames.map(u64::from), rate, participants }
+}
+
+struct Resolver<'a> {
+    raw: &'a File,
+    diagnostics: &'a mut Diagnostics,
+    /// The files of the encoders so far.
+    files: Vec<At<String>>,
+    patterns: u32,
+}
+
+impl Resolver<'_> {
+    fn participant(&mut self, index: usize) -> Option<Participant> {
+        let entry = self.raw.participant.get(index)?.as_ref();
+        self.name(index, &entry.name);
+        let kind = self.kind(entry);
+        let reads = self.reads(entry, kind.as_ref());
+        let device = self.word(entry.device.as_ref(), "device", &Device::WORDS);
+        let mode = self.word(entry.mode.as_ref(), "mode", &Mode::WORDS);
+        let formats = self.formats(entry, kind.as_ref());
+        if let Some(kind) = &kind {
+            self.fits(entry, kind);
+        }
+        Some(Participant {
+            name: entry.name.as_ref().clone(),
+            // A wrong kind is told already; any will do to find what else is wrong.
+            kind: kind.unwrap_or(Kind::Preview),
+            device: match device {
+                Some("blocks") => Device::Blocks,
+                Some("plain+blocks") => Device::PlainWithDecoder,
+                _ => Device::Plain,
+            },
+            reads,
+            mode: if mode == Some("mailbox") { Mode::Mailbox } else { Mode::Fifo },
+            extent: self.extent(entry),
+            formats,
+            export: self.export(entry),
+            surfaces: self.number(entry.surfaces.as_ref(), "surfaces", 1, 16).unwrap_or(DEFAULT_SURFACES),
+            hold: Duration::from_millis(self.number(entry.hold_ms.as_ref(), "hold_ms", 0, 10_000).unwrap_or(0).into()),
+            copies: entry.copies.as_ref().is_some_and(|copies| *copies.as_ref()),
+        })
+    }
+
+    /// A name goes into messages, file names and the report.
+    fn name(&mut self, index: usize, name: &At<String>) {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let text = name.as_ref();
+        if text.is_empty() || text.len() > MAX_NAME || !text.chars().all(plain) {
+            let help = format!("allowed: 1 to {MAX_NAME} small letters, digits and '-'");
+            self.push(Diagnostic::new(format!("the name {text:?} cannot be used"), name.span(), "").help(help));
+        }
+        let earlier = self.raw.participant.iter().take(index).find(|other| other.as_ref().name.as_ref() == text);
+        if let Some(earlier) = earlier {
+            self.push(
+                Diagnostic::new(format!("two participants are called `{text}`"), name.span(), "second")
+                    .also(earlier.as_ref().name.span(), "first"),
+            );
+        }
+    }
+
+    fn kind(&mut self, entry: &Entry) -> Option<Kind> {
+        let kind = match self.word(Some(&entry.kind), "kind", &Kind::WORDS)? {
+            "clip" => Kind::Clip,
+            "overlay" => Kind::Overlay,
+            "pattern" => {
+                let index = self.number(entry.index.as_ref(), "index", 0, 255).unwrap_or(self.patterns);
+                self.patterns += 1;
+                Kind::Pattern { index }
+            }
+            "compositor" => Kind::Compositor,
+            "blend" => Kind::Blend,
+            "encoder" => Kind::Encoder(self.encoding(entry)),
+            _ => Kind::Preview,
+        };
+        Some(kind)
+    }
+
+    fn encoding(&mut self, entry: &Entry) -> Encoding {
+        let bitrate = self.number(entry.bitrate.as_ref(), "bitrate", 10_000, 100_000_000).unwrap_or(DEFAULT_BITRATE);
+        let file = match &entry.file {
+            Some(file) => file.clone(),
+            None => At::new(entry.name.span(), format!("{}.mp4", entry.name.as_ref())),
+        };
+        let (text, place) = (file.as_ref().clone(), file.span());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if entry.file.is_some()
+            && (text.starts_with('.') || !text.chars().all(plain) || !text.ends_with(".mp4") || text.len() > 64)
+        {
+            let help =
+                "allowed: a name in the output directory of letters, digits, '-', '_' and '.', that ends in .mp4";
+            self.push(Diagnostic::new(format!("the file {text:?} cannot be used"), place.clone(), "").help(help));
+        }
+        if let Some(earlier) = self.files.iter().find(|other| *other.as_ref() == text) {
+            let title = format!("two encoders write `{text}`");
+            let diagnostic = Diagnostic::new(title, place, "second").also(earlier.span(), "first");
+            self.push(diagnostic);
+        }
+        self.files.push(file);
+        Encoding { bitrate, file: text }
+    }
+
+    fn reads(&mut self, entry: &Entry, kind: Option<&Kind>) -> Vec<usize> {
+        let mut reads = Vec::new();
+        let names = entry.reads.as_ref().map_or(&[][..], |reads| reads.as_ref().as_slice());
+        for name in names {
+            let text = name.as_ref().as_str();
+            let found = self
+                .raw
+                .participant
+                .iter()
+                .take(MAX_PARTICIPANTS)
+                .position(|other| other.as_ref().name.as_ref() == text);
+            let producers = self.raw.participant.iter().map(|other| other.as_ref());
+            let producers = producers.filter(|other| !matches!(other.kind.as_ref().as_str(), "encoder" | "preview"));
+            let producers: Vec<&str> = producers.map(|other| other.name.as_ref().as_str()).collect();
+            let Some(index) = found else {
+                let title = format!("there is no participant `{text}`");
+                self.push(
+                    Diagnostic::new(title, name.span(), "")
+                        .help_maybe(closest(text, &producers))
+                        .help(allowed(&producers)),
+                );
+                continue;
+            };
+            if !producers.contains(&text) {
+                let title = format!("`{text}` has no surfaces to read");
+                self.push(Diagnostic::new(title, name.span(), "it only reads").help(allowed(&producers)));
+            } else if reads.contains(&index) {
+                self.push(Diagnostic::new(format!("`{text}` is read twice"), name.span(), "once is enough"));
+            }
+            reads.push(index);
+        }
+        let Some(kind) = kind else { return reads };
+        let (word, place) = (kind.word(), entry.reads.as_ref().map_or(entry.name.span(), At::span));
+        let wrong = match (kind.is_source(), names.len()) {
+            (true, 0) => None,
+            (true, _) => Some((
+                format!("the {word} `{}` reads", entry.name.as_ref()),
+                "it makes its own frames; leave `reads` out",
+            )),
+            (false, 0) => {
+                Some((format!("the {word} `{}` reads nothing", entry.name.as_ref()), "give it `reads = [\"NAME\"]`"))
+            }
+            (false, 1) => None,
+            (false, _) if kind.produces() => None,
+            (false, many) => {
+                Some((format!("the {word} `{}` reads {many} participants", entry.name.as_ref()), "allowed: one"))
+            }
+        };
+        if let Some((title, help)) = wrong {
+            self.push(Diagnostic::new(title, place, "").help(help));
+        }
+        reads
+    }
+
+    fn formats(&mut self, entry: &Entry, kind: Option<&Kind>) -> Vec<Format> {
+        let names = FORMATS.map(|format| format.name());
+        let Some(list) = &entry.formats else {
+            // What each kind does best; readers take alpha too, and ignore it where they have no use for it.
+            return match kind {
+                Some(Kind::Overlay) => vec![Format::ARGB8888, Format::ABGR8888],
+                Some(kind) if kind.is_source() => vec![Format::XRGB8888, Format::XBGR8888],
+                _ => FORMATS.to_vec(),
+            };
+        };
+        if list.as_ref().is_empty() {
+            self.push(Diagnostic::new("no formats", list.span(), "").help(allowed(&names)));
+        }
+        let chosen = list.as_ref().iter().filter_map(|name| {
+            let word = self.word(Some(name), "format", &names)?;
+            FORMATS.into_iter().find(|format| format.name() == word)
+        });
+        chosen.collect()
+    }
+
+    fn export(&mut self, entry: &Entry) -> ExportFlags {
+        let Some(list) = &entry.export else { return ExportFlags::READ };
+        let mut flags = ExportFlags::empty();
+        let mut known = true;
+        for name in list.as_ref() {
+            match self.word(Some(name), "export flag", &EXPORT_WORDS) {
+                Some("read") => flags |= ExportFlags::READ,
+                Some("write") => flags |= ExportFlags::WRITE,
+                Some(_) => flags |= ExportFlags::EXPLICIT_FLUSH,
+                None => known = false,
+            }
+        }
+        if known && !flags.intersects(ExportFlags::READ | ExportFlags::WRITE) {
+            let help = "a consumer reads or writes: add \"read\" or \"write\"";
+            self.push(Diagnostic::new("an export for neither reading nor writing", list.span(), "").help(help));
+        }
+        flags
+    }
+
+    fn extent(&mut self, entry: &Entry) -> Option<Extent> {
+        let extent = entry.extent.as_ref()?;
+        let edge = |edge: i64| u32::try_from(edge).ok();
+        let parsed = match extent.as_ref().as_slice() {
+            [width, height] => {
+                edge(*width).zip(edge(*height)).and_then(|(width, height)| Extent::new(width, height).ok())
+            }
+            _ => None,
+        };
+        if parsed.is_none() {
+            let help = format!("allowed: [width, height] in pixels, each from 1 to {}", Extent::MAX);
+            self.push(Diagnostic::new("no extent", extent.span(), "").help(help));
+        }
+        parsed
+    }
+
+    fn rate(&mut self, fps: &At<toml::Value>) -> Option<Rate> {
+        let rate = match fps.as_ref() {
+            toml::Value::Integer(frames) => u32::try_from(*frames).ok().and_then(|frames| Rate::new(frames, 1)),
+            toml::Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        if rate.is_none() {
+            let help = format!("allowed: an integer from 1 to {}, or a fraction like \"30000/1001\"", Rate::MAX);
+            self.push(Diagnostic::new("no frame rate", fps.span(), "").help(help));
+        }
+        rate
+    }
+
+    /// Refuses keys that mean nothing to this kind: they would be ignored, and their writer misled.
+    fn fits(&mut self, entry: &Entry, kind: &Kind) {
+        let (reads, produces) = (!kind.is_source(), kind.produces());
+        let encoder = matches!(kind, Kind::Encoder(_));
+        let pattern = matches!(kind, Kind::Pattern { .. });
+        let extent = produces && !matches!(kind, Kind::Clip);
+        let place = |key: &'static str, place: Option<std::ops::Range<usize>>, fits: bool, whose: &'static str| {
+            place.filter(|_| !fits).map(|place| (key, place, whose))
+        };
+        let readers = "compositor, blend, encoder, preview";
+        let producers = "clip, overlay, pattern, compositor, blend";
+        let keys = [
+            place("mode", entry.mode.as_ref().map(At::span), reads, readers),
+            place("hold_ms", entry.hold_ms.as_ref().map(At::span), reads, readers),
+            place("copies", entry.copies.as_ref().map(At::span), reads, readers),
+            place("surfaces", entry.surfaces.as_ref().map(At::span), produces, producers),
+            place("export", entry.export.as_ref().map(At::span), produces, producers),
+            place("extent", entry.extent.as_ref().map(At::span), extent, "overlay, pattern, compositor, blend"),
+            place("bitrate", entry.bitrate.as_ref().map(At::span), encoder, "encoder"),
+            place("file", entry.file.as_ref().map(At::span), encoder, "encoder"),
+            place("index", entry.index.as_ref().map(At::span), pattern, "pattern"),
+        ];
+        for (key, place, whose) in keys.into_iter().flatten() {
+            let title = format!("`{key}` means nothing to a participant of kind {}", kind.word());
+            self.push(Diagnostic::new(title, place, "").help(format!("allowed for: {whose}")));
+        }
+    }
+
+    /// One of `words`, or a diagnostic that lists them.
+    fn word<'w>(&mut self, value: Option<&At<String>>, what: &str, words: &[&'w str]) -> Option<&'w str> {
+        let value = value?;
+        let text = value.as_ref().as_str();
+        let found = words.iter().copied().find(|word| *word == text);
+        if found.is_none() {
+            let title = format!("unknown {what} `{text}`");
+            self.push(Diagnostic::new(title, value.span(), "").help_maybe(closest(text, words)).help(allowed(words)));
+        }
+        found
+    }
+
+    fn number(&mut self, value: Option<&At<i64>>, key: &str, least: u32, most: u32) -> Option<u32> {
+        let value = value?;
+        let found = u32::try_from(*value.as_ref()).ok().filter(|number| (least..=most).contains(number));
+        if found.is_none() {
+            let title = format!("`{key}` is {}", value.as_ref());
+            self.push(Diagnostic::new(title, value.span(), "").help(format!("allowed: {least} to {most}")));
+        }
+        found
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+fn allowed(words: &[&str]) -> String {
+    format!("allowed: {}", words.join(", "))
+}
+
+/// The word that was probably meant: the same but for case, or for two letters.
+fn closest(text: &str, words: &[&str]) -> Option<String> {
+    let near = words.iter().map(|word| (distance(&text.to_lowercase(), &word.to_lowercase()), word));
+    let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
+    (changes <= 2 && changes < word.len()).then(|| format!("did you mean `{word}`?"))
+}
+
+/// Letters to insert, drop or replace on the way from one to the other (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    // A word of a file may be long; the words it is compared with are not.
+    if from.len() > 64 {
+        return usize::MAX;
+    }
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (b, cell) in to.iter().zip(row.iter_mut().skip(1)) {
+            let best = (diagonal + usize::from(a != *b)).min(*cell + 1).min(left + 1);
+            diagonal = std::mem::replace(cell, best);
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

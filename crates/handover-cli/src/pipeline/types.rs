@@ -1,0 +1,190 @@
+//! A pipeline that was checked.
+
+use std::time::Duration;
+
+use handover::{ExportFlags, Extent, Format};
+
+use crate::media::Rate;
+
+/// Processes a pipeline may have.
+pub const MAX_PARTICIPANTS: usize = 32;
+
+/// Width and height in pixels where neither a clip nor the pipeline says.
+pub const DEFAULT_EXTENT: (u32, u32) = (640, 360);
+
+/// Frames of a run where neither a clip nor the pipeline ends it.
+pub const DEFAULT_FRAMES: u64 = 250;
+
+/// Who runs and who reads whom. Every index is in range, names and files are unique, there is no cycle, and every
+/// participant that reads has something to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pipeline {
+    /// For the report.
+    pub name: String,
+    /// Stop after so many frames.
+    pub frames: Option<u64>,
+    /// Frames a second, if the pipeline overrides the clip's.
+    pub rate: Option<Rate>,
+    /// In the order of the file.
+    pub participants: Vec<Participant>,
+}
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    /// Small letters, digits and '-', at most 32; unique.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// The simulated device it works on.
+    pub device: Device,
+    /// Whose surfaces it reads, as indices into [`Pipeline::participants`], in the order that counts.
+    pub reads: Vec<usize>,
+    /// How it takes what it reads.
+    pub mode: Mode,
+    /// Width and height of its own surfaces, if said.
+    pub extent: Option<Extent>,
+    /// The formats it offers, for what it reads and for what others read of it, best first. Never empty.
+    pub formats: Vec<Format>,
+    /// The flags it exports its surfaces with.
+    pub export: ExportFlags,
+    /// Surfaces in its pool.
+    pub surfaces: u32,
+    /// How long it keeps each frame it reads.
+    pub hold: Duration,
+    /// Does it get pixels through a socket instead of sharing them?
+    pub copies: bool,
+}
+
+/// What a participant does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Decodes the clip into its surfaces.
+    Clip,
+    /// Draws a scale, the frame number and a clock, mostly transparent.
+    Overlay,
+    /// Draws a moving test card.
+    Pattern {
+        /// Chooses its colour.
+        index: u32,
+    },
+    /// Lays what it reads over each other.
+    Compositor,
+    /// Puts what it reads side by side.
+    Blend,
+    /// Writes an H.264 video.
+    Encoder(Encoding),
+    /// Writes the first, the middle and the last frame as PNG.
+    Preview,
+}
+
+/// What an encoder writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoding {
+    /// Bits a second in the mean.
+    pub bitrate: u32,
+    /// File name in the output directory: no directories, ends in `.mp4`; unique.
+    pub file: String,
+}
+
+/// A simulated device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// Linear surfaces only.
+    #[default]
+    Plain,
+    /// Makes linear surfaces only, and has learnt to read those of `blocks`.
+    PlainWithDecoder,
+    /// Tiled surfaces with a compression plane.
+    Blocks,
+}
+
+/// How a reader takes frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Every frame, in order; the producer waits when the pool is empty.
+    #[default]
+    Fifo,
+    /// The newest; the producer never waits, older frames are dropped.
+    Mailbox,
+}
+
+impl Kind {
+    /// The words of the file.
+    pub const WORDS: [&'static str; 7] = ["clip", "overlay", "pattern", "compositor", "blend", "encoder", "preview"];
+
+    /// The word of the file.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Clip => "clip",
+            Self::Overlay => "overlay",
+            Self::Pattern { .. } => "pattern",
+            Self::Compositor => "compositor",
+            Self::Blend => "blend",
+            Self::Encoder(_) => "encoder",
+            Self::Preview => "preview",
+        }
+    }
+
+    /// Does it make frames from nothing?
+    pub fn is_source(&self) -> bool {
+        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. })
+    }
+
+    /// Does it have surfaces that others can read?
+    pub fn produces(&self) -> bool {
+        !matches!(self, Self::Encoder(_) | Self::Preview)
+    }
+}
+
+impl Device {
+    /// The words of the file.
+    pub const WORDS: [&'static str; 3] = ["plain", "plain+blocks", "blocks"];
+
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::PlainWithDecoder => "plain+blocks",
+            Self::Blocks => "blocks",
+        }
+    }
+}
+
+impl Mode {
+    /// The words of the file.
+    pub const WORDS: [&'static str; 2] = ["fifo", "mailbox"];
+
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Mailbox => "mailbox",
+        }
+    }
+}
+
+impl Pipeline {
+    /// The readers of participant `producer`, as indices.
+    pub fn readers(&self, producer: usize) -> impl Iterator<Item = usize> + '_ {
+        self.participants
+            .iter()
+            .enumerate()
+            .filter(move |(_, reader)| reader.reads.contains(&producer))
+            .map(|(index, _)| index)
+    }
+
+    /// Indices in an order in which everybody comes after those it reads.
+    pub fn producers_first(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = Vec::new();
+        // Each round places at least one, as there is no cycle.
+        for _ in 0..self.participants.len() {
+            for (index, participant) in self.participants.iter().enumerate() {
+                if !order.contains(&index) && participant.reads.iter().all(|read| order.contains(read)) {
+                    order.push(index);
+                }
+            }
+        }
+        order
+    }
+}

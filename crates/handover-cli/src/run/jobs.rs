@@ -1,0 +1,80 @@
+//! From the plan to what each participant is told.
+
+use std::path::{Path, PathBuf};
+
+use super::plan::{Edge, Party, Plan};
+use crate::participant::job::{FilePath, InputJob, Job, OutputJob, Surfaces, Work};
+use crate::pipeline::Kind;
+
+/// The job of participant `index`. `input` is the file of the clip, `out` the directory of the results.
+pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &FilePath) -> Result<Job, String> {
+    let party = plan.parties.get(index).ok_or("a participant that is not in the plan")?;
+    let participant = &party.participant;
+    let (inputs, outputs) = plan.streams_of(index);
+    Ok(Job {
+        name: participant.name.clone(),
+        work: work(party, input, out),
+        device: party.device.name().into(),
+        rate: (plan.rate.frames(), plan.rate.seconds()),
+        frames: plan.frames,
+        extent: size(party.extent),
+        surfaces: party.agreement.as_ref().and_then(|agreement| Surfaces::of(agreement, participant.surfaces)),
+        hold_ms: u64::try_from(participant.hold.as_millis()).unwrap_or(u64::MAX),
+        inputs: inputs.into_iter().map(|edge| input_job(plan, edge)).collect::<Result<_, _>>()?,
+        outputs: outputs.into_iter().map(|edge| output_job(plan, party, edge)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
+    match &party.participant.kind {
+        Kind::Clip => Work::Clip { input: input.cloned() },
+        Kind::Overlay => Work::Overlay,
+        Kind::Pattern { index } => Work::Pattern { index: *index },
+        Kind::Compositor => Work::Compositor,
+        Kind::Blend => {
+            let (columns, tile) = party.grid.unwrap_or((1, party.extent));
+            Work::Blend { columns, tile: size(tile) }
+        }
+        Kind::Encoder(encoding) => {
+            let file = PathBuf::from(out.clone()).join(&encoding.file);
+            Work::Encoder { bitrate: encoding.bitrate, file: Path::new(&file).into() }
+        }
+        Kind::Preview => Work::Preview { directory: out.clone() },
+    }
+}
+
+fn input_job(plan: &Plan, edge: Edge) -> Result<InputJob, String> {
+    let producer = plan.parties.get(edge.producer).ok_or("a producer that is not in the plan")?;
+    Ok(InputJob {
+        turn: edge.turn,
+        producer: producer.participant.name.clone(),
+        extent: size(producer.extent),
+        format: format_of(producer, edge).fourcc().0,
+        mailbox: edge.mailbox,
+        copies: edge.copies,
+    })
+}
+
+fn output_job(plan: &Plan, party: &Party, edge: Edge) -> Result<OutputJob, String> {
+    let reader = plan.parties.get(edge.reader).ok_or("a reader that is not in the plan")?;
+    Ok(OutputJob {
+        reader: reader.participant.name.clone(),
+        flags: party.participant.export.bits(),
+        mailbox: edge.mailbox,
+        copies: edge.copies,
+    })
+}
+
+/// The format of the pixels that go over an edge: the agreed one, and for copies the one that is drawn in.
+pub(super) fn format_of(producer: &Party, edge: Edge) -> handover::Format {
+    let agreed = producer.agreement.as_ref().and_then(|agreement| agreement.format);
+    let drawn = match producer.participant.formats.first() {
+        Some(format) if format.has_alpha() => handover::Format::ARGB8888,
+        _ => handover::Format::XRGB8888,
+    };
+    if edge.copies { drawn } else { agreed.unwrap_or(drawn) }
+}
+
+fn size(extent: handover::Extent) -> (u32, u32) {
+    (extent.width().get(), extent.height().get())
+}

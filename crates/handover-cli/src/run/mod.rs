@@ -1,0 +1,156 @@
+//! `handover run`: from the command line to the exit code.
+//!
+//! # Contract
+//!
+//! Whatever can be refused is refused before the first process starts, with one message and [`REFUSED`], and leaves no
+//! directory behind. Then the supervisor ([`Outcome`]) runs the plan. When it ends, well or not, videos and pictures are whole up to
+//! the last frame, `report.json` says what happened, and no process, socket, file or shared memory is left.
+
+mod jobs;
+mod outputs;
+mod plan;
+mod process;
+mod progress;
+mod record;
+mod report;
+mod supervise;
+mod table;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use signal_hook::consts::SIGINT;
+
+pub use outputs::{Outputs, REPORT};
+pub use plan::{Edge, Party, Plan, Refusal};
+pub use report::Report;
+pub use supervise::{Death, GRACE, Outcome};
+
+use crate::media::mp4::Clip;
+use crate::participant::job::FilePath;
+use crate::pipeline::{Kind, Pipeline};
+use progress::Progress;
+use record::Record;
+
+/// A participant died or failed, or results could not be written.
+pub const FAILED: u8 = 1;
+/// Refused before anything started.
+pub const REFUSED: u8 = 2;
+/// Ended by a signal: this and its number, as shells count.
+pub const SIGNALLED: u8 = 128;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub struct Arguments {
+    /// A pipeline file, or the name of a shipped one; `None` for the default.
+    pub pipeline: Option<PathBuf>,
+    /// The clip; `None` for the one the program carries.
+    pub input: Option<PathBuf>,
+    /// Stop after so many frames.
+    pub frames: Option<u64>,
+    /// Where the results go.
+    pub out: PathBuf,
+    /// The report alone, on standard output.
+    pub json: bool,
+    /// May messages have colours?
+    pub colours: bool,
+}
+
+/// All of it. Messages go to standard error, the summary or the report to standard output.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let plan = match prepare(arguments) {
+        Ok(plan) => plan,
+        Err(message) => return refuse(&message),
+    };
+    let outputs = match Outputs::prepare(&arguments.out, &plan) {
+        Ok(outputs) => outputs,
+        Err(message) => return refuse(&format!("error: {message}")),
+    };
+    match play(arguments, &plan, &outputs) {
+        Ok(code) => code,
+        Err(message) => {
+            outputs.mend();
+            outputs.leave_nothing();
+            anstream::eprintln!("error: {message}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    anstream::eprintln!("{message}");
+    ExitCode::from(REFUSED)
+}
+
+/// Everything that can be refused before the first process starts.
+fn prepare(arguments: &Arguments) -> Result<Plan, String> {
+    let pipeline = Pipeline::load(arguments.pipeline.as_deref()).map_err(|error| error.render(arguments.colours))?;
+    let clip = clip(&pipeline, arguments.input.as_deref())?;
+    Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(|refusal| format!("error: {refusal}"))
+}
+
+fn clip(pipeline: &Pipeline, input: Option<&Path>) -> Result<Option<Clip>, String> {
+    if !pipeline.participants.iter().any(|participant| participant.kind == Kind::Clip) {
+        return match input {
+            Some(input) => {
+                Err(format!("error: the pipeline {} has no clip to decode {} with", pipeline.name, input.display()))
+            }
+            None => Ok(None),
+        };
+    }
+    let clip = match input {
+        Some(path) => Clip::open(path),
+        None => Clip::from_bytes(Clip::DEFAULT_NAME, Clip::DEFAULT),
+    };
+    clip.map(Some).map_err(|error| format!("error: {error}"))
+}
+
+fn play(arguments: &Arguments, plan: &Plan, outputs: &Outputs) -> Result<ExitCode, String> {
+    let input = arguments.input.as_deref().map(FilePath::from);
+    let mut record = Record::of(plan)?;
+    let progress = Progress::new(plan.frames, arguments.json);
+    let started = Instant::now();
+    let outcome =
+        supervise::supervise(plan, input.as_ref(), &FilePath::from(outputs.directory()), &mut record, &progress);
+    progress.clear();
+    let outcome = outcome?;
+    let seconds = started.elapsed().as_secs_f64();
+    if outcome != Outcome::default() {
+        outputs.mend();
+    }
+    let report = Report::of(plan, &mut record, &outcome, outputs, seconds);
+    tell(arguments, &report, &outcome, outputs)?;
+    Ok(match (outcome.signal, outcome.dead.is_empty()) {
+        (Some(signal), _) => ExitCode::from(SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(SIGINT as u8))),
+        (None, false) => ExitCode::from(FAILED),
+        (None, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Writes the report, and shows what people or programs want to see.
+fn tell(arguments: &Arguments, report: &Report, outcome: &Outcome, outputs: &Outputs) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(report).map_err(|error| format!("the report: {error}"))?;
+    let path = outputs.directory().join(REPORT);
+    std::fs::write(&path, format!("{json}\n"))
+        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    let shown = if arguments.json {
+        writeln!(std::io::stdout(), "{json}")
+    } else {
+        write!(anstream::stdout(), "{}", table::summary(report, &outputs.directory().display().to_string()))
+    };
+    // Whoever closed the pipe has seen enough; the report is in its file.
+    let _ = shown;
+    for death in &outcome.dead {
+        anstream::eprintln!("error: {death}");
+    }
+    if !outcome.killed.is_empty() {
+        anstream::eprintln!("error: did not stop in time and were killed: {}", outcome.killed.join(", "));
+    }
+    if let Some(signal) = outcome.signal {
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        anstream::eprintln!("interrupted by {name}; results up to there are in {}", outputs.directory().display());
+    }
+    Ok(())
+}

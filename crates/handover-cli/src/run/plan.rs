@@ -1,0 +1,245 @@
+//! From a checked pipeline to a plan: how large, which format, how many frames, who reads whom. Pure: nothing has started.
+
+use handover::negotiate::{Agreement, Offer, SurfaceUsages, negotiate};
+use handover::{Device, Extent, Kind as ErrorKind};
+
+use crate::media::Rate;
+use crate::media::h264::Encoder;
+use crate::media::mp4::Clip;
+use crate::pipeline::{DEFAULT_EXTENT, DEFAULT_FRAMES, Kind, Mode, Participant, Pipeline};
+
+/// A run, decided.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the pipeline.
+    pub name: String,
+    /// Frames of the whole run, at least 1.
+    pub frames: u64,
+    /// Frames a second, for clocks and videos. The run itself goes as fast as its readers take frames.
+    pub rate: Rate,
+    /// In the order of the pipeline.
+    pub parties: Vec<Party>,
+    /// Who reads whom, in the one order in which everybody sets up streams.
+    pub edges: Vec<Edge>,
+}
+
+/// One participant.
+#[derive(Debug, Clone)]
+pub struct Party {
+    /// As the pipeline has it.
+    pub participant: Participant,
+    /// Its simulated device.
+    pub device: Device,
+    /// Width and height of its surfaces, or for one that only reads of what it reads.
+    pub extent: Extent,
+    /// What it agreed on with those who share its surfaces. `None`: nobody does.
+    pub agreement: Option<Agreement>,
+    /// Tiles in a row and the extent of a tile, for a blend.
+    pub grid: Option<(u32, Extent)>,
+}
+
+/// One reader of one producer, as indices of parties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Its place in [`Plan::edges`].
+    pub turn: usize,
+    /// Who makes the frames.
+    pub producer: usize,
+    /// Who reads them.
+    pub reader: usize,
+    /// Through a socket, instead of sharing surfaces.
+    pub copies: bool,
+    /// The newest frame instead of every frame.
+    pub mailbox: bool,
+}
+
+/// Why a pipeline cannot run, in one message for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Plan {
+    /// Decides everything that can be decided before the first process starts. `clip` is what participants of kind clip
+    /// decode; `frames` bounds the run further.
+    ///
+    /// # Errors
+    /// [`Refusal`]: two parties have no format in common (it shows the conflict), or a picture is too large for its encoder.
+    ///
+    /// ```
+    /// use handover_cli::media::mp4::Clip;
+    /// use handover_cli::pipeline::Pipeline;
+    /// use handover_cli::run::Plan;
+    /// let clip = Clip::from_bytes(Clip::DEFAULT_NAME, Clip::DEFAULT)?;
+    /// let plan = Plan::of(&Pipeline::load(None)?, Some(&clip), Some(25))?;
+    /// assert_eq!((plan.frames, plan.parties.len(), plan.edges.len()), (25, 6, 5));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of(pipeline: &Pipeline, clip: Option<&Clip>, frames: Option<u64>) -> Result<Self, Refusal> {
+        let order = pipeline.producers_first();
+        let edges = edges(pipeline, &order);
+        let sizes = Sizes { pipeline, clip: clip.map(Clip::extent) };
+        let mut parties = Vec::new();
+        for (index, participant) in pipeline.participants.iter().enumerate() {
+            let extent = sizes.extent(index, &mut Vec::new())?;
+            if let Kind::Encoder(_) = participant.kind {
+                Encoder::coded(extent).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))?;
+            }
+            let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies).map(|edge| edge.reader);
+            parties.push(Party {
+                device: device(participant)?,
+                extent,
+                agreement: agree(pipeline, participant, readers, extent)?,
+                grid: (participant.kind == Kind::Blend).then(|| sizes.grid(index)).transpose()?,
+                participant: participant.clone(),
+            });
+        }
+        let clip_frames = clip.map(|clip| clip.frames() as u64);
+        let asked = frames.or(pipeline.frames);
+        let frames = match (asked, clip_frames) {
+            (Some(asked), Some(clip)) => asked.min(clip),
+            (asked, clip) => asked.or(clip).unwrap_or(DEFAULT_FRAMES),
+        };
+        let rate = pipeline.rate.or(clip.map(Clip::rate)).unwrap_or(Rate::DEFAULT);
+        Ok(Self { name: pipeline.name.clone(), frames, rate, parties, edges })
+    }
+
+    /// The edges that participant `index` reads by, in the order of its `reads`, and those it is read by.
+    pub fn streams_of(&self, index: usize) -> (Vec<Edge>, Vec<Edge>) {
+        let reads = self.parties.get(index).map(|party| party.participant.reads.as_slice()).unwrap_or_default();
+        let mut inputs: Vec<Edge> = self.edges.iter().copied().filter(|edge| edge.reader == index).collect();
+        inputs.sort_by_key(|edge| reads.iter().position(|read| *read == edge.producer));
+        (inputs, self.edges.iter().copied().filter(|edge| edge.producer == index).collect())
+    }
+}
+
+/// Every participant sets up its streams in this order, so that nobody waits for somebody who waits for it: producers
+/// that come first in the way come first, and of one producer the readers in the order of the file.
+fn edges(pipeline: &Pipeline, order: &[usize]) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    for &producer in order {
+        for (index, reader) in pipeline.participants.iter().enumerate() {
+            if reader.reads.contains(&producer) {
+                let (copies, mailbox) = (reader.copies, reader.mode == Mode::Mailbox);
+                edges.push(Edge { turn: edges.len(), producer, reader: index, copies, mailbox });
+            }
+        }
+    }
+    edges
+}
+
+fn device(participant: &Participant) -> Result<Device, Refusal> {
+    let name = participant.device.word();
+    Device::from_name(name)
+        .ok_or_else(|| Refusal(format!("{} cannot run: there is no device {name}", participant.name)))
+}
+
+/// The producer's offer against those of all who share its surfaces.
+fn agree(
+    pipeline: &Pipeline,
+    producer: &Participant,
+    readers: impl Iterator<Item = usize>,
+    extent: Extent,
+) -> Result<Option<Agreement>, Refusal> {
+    let mut offers = vec![offer(producer, SurfaceUsages::WRITE | SurfaceUsages::RENDER)?];
+    for reader in readers.filter_map(|reader| pipeline.participants.get(reader)) {
+        let encodes = matches!(reader.kind, Kind::Encoder(_));
+        offers.push(offer(
+            reader,
+            if encodes { SurfaceUsages::READ | SurfaceUsages::ENCODE } else { SurfaceUsages::READ },
+        )?);
+    }
+    if offers.len() < 2 {
+        return Ok(None);
+    }
+    negotiate(extent, &offers).map(Some).map_err(|error| {
+        let what = match error.kind() {
+            ErrorKind::Conflict(_) => "and those who read it have no format in common",
+            _ => "cannot be read",
+        };
+        Refusal(format!("{} {what}\n  {error}", producer.name))
+    })
+}
+
+fn offer(participant: &Participant, usages: SurfaceUsages) -> Result<Offer, Refusal> {
+    Ok(device(participant)?.offer(&participant.name, &participant.formats, usages))
+}
+
+/// How large everybody is.
+struct Sizes<'a> {
+    pipeline: &'a Pipeline,
+    clip: Option<Extent>,
+}
+
+impl Sizes<'_> {
+    /// What the participant says; else what its kind follows from. `asking` are those whose extent depends on this one's:
+    /// an overlay asks what it lies over, which may ask for the overlay, and then the default ends the circle.
+    fn extent(&self, index: usize, asking: &mut Vec<usize>) -> Result<Extent, Refusal> {
+        let Some(participant) = self.pipeline.participants.get(index).filter(|_| !asking.contains(&index)) else {
+            return default_extent();
+        };
+        if let Some(extent) = participant.extent {
+            return Ok(extent);
+        }
+        asking.push(index);
+        let extent = match participant.kind {
+            Kind::Clip => self.clip.map_or_else(default_extent, Ok),
+            Kind::Pattern { .. } => default_extent(),
+            Kind::Overlay => self.beneath(index).map_or_else(default_extent, |beneath| self.extent(beneath, asking)),
+            Kind::Blend => self.grid(index).and_then(|(columns, tile)| {
+                let rows = (participant.reads.len() as u32).div_ceil(columns.max(1)).max(1);
+                let (width, height) =
+                    (tile.width().get().saturating_mul(columns), tile.height().get().saturating_mul(rows));
+                Extent::new(width, height).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))
+            }),
+            Kind::Compositor => self.base(index).map_or_else(default_extent, |base| self.extent(base, asking)),
+            Kind::Encoder(_) | Kind::Preview => {
+                participant.reads.first().map_or_else(default_extent, |&read| self.extent(read, asking))
+            }
+        };
+        asking.pop();
+        extent
+    }
+
+    /// Columns and tile of a blend: as square as it gets, each tile as large as the largest input.
+    fn grid(&self, index: usize) -> Result<(u32, Extent), Refusal> {
+        let reads = self.pipeline.participants.get(index).map(|participant| participant.reads.as_slice());
+        let reads = reads.unwrap_or_default();
+        let columns = (1..=reads.len() as u32).find(|columns| columns * columns >= reads.len() as u32).unwrap_or(1);
+        let (mut width, mut height) = (1, 1);
+        for &read in reads {
+            let extent = self.extent(read, &mut Vec::new())?;
+            (width, height) = (extent.width().get().max(width), extent.height().get().max(height));
+        }
+        Ok((columns, Extent::new(width, height).map_err(|error| Refusal(error.to_string()))?))
+    }
+
+    /// What an overlay lies over: what a compositor that reads it has at the bottom.
+    fn beneath(&self, overlay: usize) -> Option<usize> {
+        let compositors = self.pipeline.readers(overlay).filter(|reader| {
+            self.pipeline.participants.get(*reader).is_some_and(|reader| reader.kind == Kind::Compositor)
+        });
+        compositors.filter_map(|compositor| self.base(compositor)).find(|base| *base != overlay)
+    }
+
+    /// What sets the extent of a compositor: the first input that is no overlay of unsaid extent.
+    fn base(&self, compositor: usize) -> Option<usize> {
+        let reads = &self.pipeline.participants.get(compositor)?.reads;
+        let says = |read: &&usize| {
+            let participant = self.pipeline.participants.get(**read);
+            participant.is_some_and(|read| read.kind != Kind::Overlay || read.extent.is_some())
+        };
+        reads.iter().find(says).or(reads.first()).copied()
+    }
+}
+
+fn default_extent() -> Result<Extent, Refusal> {
+    let (width, height) = DEFAULT_EXTENT;
+    Extent::new(width, height).map_err(|error| Refusal(error.to_string()))
+}

@@ -1,0 +1,120 @@
+//! What participants told while they ran: exports, times, counts.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hdrhistogram::Histogram;
+
+use super::plan::Plan;
+use crate::participant::event::{Event, Exported, Held, Tally, Times};
+
+/// Frames of one producer whose readers have perhaps not all released them. Readers are apart by no more than a pool and
+/// a batch of times; an older frame is complete.
+const WINDOW: usize = 4096;
+
+/// Intervals kept of each participant that holds frames on purpose.
+const HOLDS: usize = 32;
+
+/// The highest latency that can be told apart from longer ones, in nanoseconds: ten minutes.
+const LONGEST: u64 = 600_000_000_000;
+
+/// Everything heard of one participant.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// What its exports decided.
+    pub(super) exports: Vec<Exported>,
+    /// Its counts; `None` if it did not come to its end.
+    pub(super) tally: Option<Tally>,
+    /// The first intervals in which it held frames, if the pipeline makes it hold them.
+    pub(super) holds: Vec<Held>,
+    /// Submit to the last release, in nanoseconds.
+    latency: Histogram<u64>,
+    /// Frame number → submit and last release so far.
+    open: BTreeMap<u64, (Option<u64>, Option<u64>)>,
+}
+
+/// Everything heard in a run.
+#[derive(Debug)]
+pub(super) struct Record {
+    heard: Vec<Heard>,
+    /// Reader and input → producer. Only shared surfaces are released.
+    producers: HashMap<(usize, usize), usize>,
+    holds: Vec<bool>,
+}
+
+impl Record {
+    pub(super) fn of(plan: &Plan) -> Result<Self, String> {
+        let mut producers = HashMap::new();
+        let mut heard = Vec::new();
+        for index in 0..plan.parties.len() {
+            let (inputs, _) = plan.streams_of(index);
+            producers.extend(inputs.iter().enumerate().map(|(input, edge)| ((index, input), edge.producer)));
+            let latency =
+                Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| format!("no histogram: {error}"))?;
+            heard.push(Heard { exports: Vec::new(), tally: None, holds: Vec::new(), latency, open: BTreeMap::new() });
+        }
+        let holds = plan.parties.iter().map(|party| !party.participant.hold.is_zero()).collect();
+        Ok(Self { heard, producers, holds })
+    }
+
+    pub(super) fn take(&mut self, index: usize, event: Event) {
+        match event {
+            Event::Times(times) => self.take_times(index, times),
+            Event::Exported(exported) => {
+                if let Some(heard) = self.heard.get_mut(index) {
+                    heard.exports.push(exported);
+                }
+            }
+            Event::Done(tally) => {
+                if let Some(heard) = self.heard.get_mut(index) {
+                    heard.tally = Some(*tally);
+                }
+            }
+            // Failures are the supervisor's.
+            Event::Failed { .. } => {}
+        }
+    }
+
+    fn take_times(&mut self, index: usize, times: Times) {
+        if let Some(heard) = self.heard.get_mut(index) {
+            for (frame, time) in times.submitted {
+                heard.open.entry(frame).or_default().0 = Some(time);
+            }
+            if self.holds.get(index) == Some(&true) {
+                let room = HOLDS.saturating_sub(heard.holds.len());
+                heard.holds.extend(times.held.iter().take(room));
+            }
+        }
+        for held in times.held {
+            let producer = self.producers.get(&(index, held.input));
+            if let Some(heard) = producer.and_then(|producer| self.heard.get_mut(*producer)) {
+                let (_, released) = heard.open.entry(held.frame).or_default();
+                *released = Some(released.map_or(held.to, |released| released.max(held.to)));
+            }
+        }
+        self.heard.iter_mut().for_each(|heard| heard.settle(WINDOW));
+    }
+
+    /// No more will come.
+    pub(super) fn close(&mut self) -> &[Heard] {
+        self.heard.iter_mut().for_each(|heard| heard.settle(0));
+        &self.heard
+    }
+}
+
+impl Heard {
+    /// Records the latency of all frames but the newest few.
+    fn settle(&mut self, keep: usize) {
+        while self.open.len() > keep {
+            let Some((_, (submitted, released))) = self.open.pop_first() else { return };
+            // A frame without a release was dropped by every reader, or its readers died with it.
+            if let (Some(submitted), Some(released)) = (submitted, released) {
+                self.latency.saturating_record(released.saturating_sub(submitted).max(1));
+            }
+        }
+    }
+
+    /// Latency from submit to the last release at a quantile, in microseconds. `None`: no frame was released.
+    pub(super) fn latency(&self, quantile: f64) -> Option<f64> {
+        (!self.latency.is_empty()).then(|| self.latency.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+}

@@ -1,0 +1,260 @@
+//! The report of a run: what stands in `report.json`.
+//!
+//! Times are in the unit of their name; `CLOCK_MONOTONIC` where a point in time is meant.
+
+use serde::Serialize;
+
+use super::jobs::format_of;
+use super::outputs::Outputs;
+use super::plan::{Edge, Party, Plan};
+use super::record::{Heard, Record};
+use super::supervise::Outcome;
+use crate::participant::event::{Descriptors, Exported, InputTally, Reads, Sockets, Time};
+
+/// All of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Version of the program.
+    pub version: &'static str,
+    /// What must not be taken for hardware.
+    pub devices: &'static str,
+    /// Frames the run was to have.
+    pub frames: u64,
+    /// Frames a second of the videos.
+    pub fps: f64,
+    /// Seconds from the first process to the end of the last.
+    pub seconds: f64,
+    /// "complete", "interrupted" or "failed".
+    pub ended: &'static str,
+    /// Who died or failed, the first one first.
+    pub dead: Vec<Dead>,
+    /// Who had to be killed so that the run could end.
+    pub killed: Vec<String>,
+    /// Bytes of pixels that went from one process to another other than by sharing memory: what participants read with
+    /// read calls (`rchar` of `/proc/PID/io`) less what they read from files of their own, and what went over the sockets
+    /// of streams beyond messages. `null`: the kernel does not count, or a participant did not live to tell.
+    pub pixel_bytes_copied_between_processes: Option<u64>,
+    /// Bytes of messages on the sockets of all streams, for each frame of the run.
+    pub socket_bytes_per_frame: f64,
+    /// Each participant.
+    pub participants: Vec<Participant>,
+    /// Each reader of each producer.
+    pub streams: Vec<Stream>,
+    /// Files that were made, in the output directory.
+    pub files: Vec<String>,
+}
+
+/// One death.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dead {
+    /// Its name.
+    pub name: String,
+    /// Its process.
+    pub pid: u32,
+    /// What happened.
+    pub how: String,
+    /// One of the eight words.
+    pub stage: &'static str,
+    /// Rounds of frames it had done.
+    pub frames: u64,
+}
+
+/// One participant.
+#[derive(Debug, Clone, Serialize)]
+pub struct Participant {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its device, which is simulated.
+    pub device: String,
+    /// Frames.
+    pub frames: Frames,
+    /// Submit to the release by the last reader, of its own frames.
+    pub latency_us: Latency,
+    /// Where its time went. `null`: it did not live to tell.
+    pub waiting_us: Option<Time>,
+    /// What it read from each input.
+    pub inputs: Vec<InputTally>,
+    /// Open descriptors.
+    pub descriptors: Descriptors,
+    /// Bytes of read calls while frames went.
+    pub read_bytes: Option<Reads>,
+    /// What it sent over the sockets of its streams while frames went.
+    pub sockets: Sockets,
+    /// Compression blocks that `flush` wrote out.
+    pub flushed_blocks: u64,
+    /// The first intervals in which it held frames, if the pipeline says `hold_ms`.
+    pub holds: Vec<Hold>,
+}
+
+/// Frames of a participant.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Frames {
+    /// Of its own, published.
+    pub submitted: u64,
+    /// Rounds read from its inputs.
+    pub shown: u64,
+    /// Passed over: of mailboxes it reads, and of its own that a full mailbox did not take.
+    pub dropped: u64,
+}
+
+/// Quantiles.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Latency {
+    /// The median.
+    pub p50: Option<f64>,
+    /// The 99th percentile.
+    pub p99: Option<f64>,
+}
+
+/// One interval in which a frame was held.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hold {
+    /// Name of the producer.
+    pub producer: String,
+    /// Number of the frame in its stream, from 1.
+    pub frame: u64,
+    /// When READ access was granted.
+    pub from_ns: u64,
+    /// When it was given back.
+    pub to_ns: u64,
+}
+
+/// One reader of one producer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stream {
+    /// Who makes the frames.
+    pub producer: String,
+    /// Who reads them.
+    pub reader: String,
+    /// "shared surfaces" or "copied through a socket".
+    pub carrier: &'static str,
+    /// "fifo" or "mailbox".
+    pub mode: &'static str,
+    /// The format.
+    pub format: &'static str,
+    /// Width and height in pixels.
+    pub extent: (u32, u32),
+    /// The modifier. `null` for copies.
+    pub modifier: Option<String>,
+    /// Offers of the producer that lost, and why.
+    pub lost: Vec<Lost>,
+    /// Layout and compression, as the export decided. `null`: copies, or the reader was never there.
+    pub export: Option<Exported>,
+}
+
+/// An offer that lost.
+#[derive(Debug, Clone, Serialize)]
+pub struct Lost {
+    /// Format and modifier.
+    pub offer: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Report {
+    pub(super) fn of(plan: &Plan, record: &mut Record, outcome: &Outcome, outputs: &Outputs, seconds: f64) -> Self {
+        let heard = record.close();
+        let participants: Vec<Participant> = plan
+            .parties
+            .iter()
+            .zip(heard)
+            .enumerate()
+            .map(|(index, (party, heard))| participant(plan, index, party, heard))
+            .collect();
+        let messages: u64 = participants.iter().map(|participant| participant.sockets.sent_bytes).sum();
+        let dead = outcome.dead.iter().map(|death| Dead {
+            name: death.name.clone(),
+            pid: death.pid,
+            how: death.how.clone(),
+            stage: death.stage.word(),
+            frames: death.frames,
+        });
+        Self {
+            pipeline: plan.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            devices: "all devices are simulated in software",
+            frames: plan.frames,
+            fps: plan.rate.hz(),
+            seconds,
+            ended: match outcome {
+                Outcome { signal: Some(_), .. } => "interrupted",
+                Outcome { dead, .. } if !dead.is_empty() => "failed",
+                _ => "complete",
+            },
+            dead: dead.collect(),
+            killed: outcome.killed.clone(),
+            pixel_bytes_copied_between_processes: copied(heard),
+            socket_bytes_per_frame: messages as f64 / plan.frames.max(1) as f64,
+            streams: plan.edges.iter().filter_map(|edge| stream(plan, *edge, heard)).collect(),
+            participants,
+            files: outputs.files(),
+        }
+    }
+}
+
+fn participant(plan: &Plan, index: usize, party: &Party, heard: &Heard) -> Participant {
+    let tally = heard.tally.clone().unwrap_or_default();
+    let skipped: u64 = tally.inputs.iter().map(|input| input.skipped).sum();
+    let (inputs, _) = plan.streams_of(index);
+    let name_of = |input: usize| {
+        let producer = inputs.get(input).and_then(|edge| plan.parties.get(edge.producer));
+        producer.map_or_else(String::new, |producer| producer.participant.name.clone())
+    };
+    let hold = |held: &crate::participant::event::Held| Hold {
+        producer: name_of(held.input),
+        frame: held.frame,
+        from_ns: held.from,
+        to_ns: held.to,
+    };
+    Participant {
+        name: party.participant.name.clone(),
+        kind: party.participant.kind.word(),
+        device: party.device.to_string(),
+        frames: Frames { submitted: tally.submitted, shown: tally.shown, dropped: tally.dropped + skipped },
+        latency_us: Latency { p50: heard.latency(0.5), p99: heard.latency(0.99) },
+        waiting_us: heard.tally.as_ref().map(|tally| tally.time),
+        inputs: tally.inputs,
+        descriptors: tally.descriptors,
+        read_bytes: tally.reads,
+        sockets: tally.sockets,
+        flushed_blocks: tally.flushed_blocks,
+        holds: heard.holds.iter().map(hold).collect(),
+    }
+}
+
+/// The longest message of a stream while frames go: a frame, or its release. Handles went before.
+const LONGEST_MESSAGE: u64 = 64;
+
+fn copied(heard: &[Heard]) -> Option<u64> {
+    heard.iter().try_fold(0_u64, |sum, heard| {
+        let tally = heard.tally.as_ref()?;
+        let reads = tally.reads?;
+        let messages = tally.sockets.sent_messages.saturating_mul(LONGEST_MESSAGE);
+        let beyond = tally.sockets.sent_bytes.saturating_sub(messages);
+        Some(sum.saturating_add(reads.all.saturating_sub(reads.own)).saturating_add(beyond))
+    })
+}
+
+fn stream(plan: &Plan, edge: Edge, heard: &[Heard]) -> Option<Stream> {
+    let producer = plan.parties.get(edge.producer)?;
+    let reader = plan.parties.get(edge.reader)?.participant.name.clone();
+    let exports = heard.get(edge.producer).map(|heard| heard.exports.as_slice()).unwrap_or_default();
+    let agreement = producer.agreement.as_ref().filter(|_| !edge.copies);
+    let lost = agreement.map(|agreement| agreement.lost.as_slice()).unwrap_or_default();
+    let lost = lost.iter().map(|lost| Lost { offer: lost.candidate.to_string(), why: lost.conflict.to_string() });
+    Some(Stream {
+        producer: producer.participant.name.clone(),
+        carrier: if edge.copies { "copied through a socket" } else { "shared surfaces" },
+        mode: if edge.mailbox { "mailbox" } else { "fifo" },
+        format: format_of(producer, edge).name(),
+        extent: (producer.extent.width().get(), producer.extent.height().get()),
+        modifier: agreement.map(|agreement| agreement.modifier.to_string()),
+        lost: lost.collect(),
+        export: exports.iter().find(|export| export.reader == reader).cloned(),
+        reader,
+    })
+}

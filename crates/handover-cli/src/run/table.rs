@@ -1,0 +1,128 @@
+//! The summary for people: a table of the participants, a line a stream, and what came out.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::report::{Participant, Report, Stream};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+const HEADS: [&str; 11] =
+    ["participant", "device", "sent", "read", "drop", "p50 ms", "p99 ms", "fence", "pool", "peer", "cpu+enc"];
+
+/// The whole summary, styled; a stream that strips styles makes it plain.
+pub(super) fn summary(report: &Report, directory: &str) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_summary(&mut text, report, directory);
+    text
+}
+
+fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fmt::Result {
+    writeln!(
+        text,
+        "{BOLD}{}{BOLD:#}: {} frames in {:.2} s, {}. {DIM}{}.{DIM:#}",
+        report.pipeline,
+        report.frames,
+        report.seconds,
+        report.ended,
+        capitalised(report.devices)
+    )?;
+    writeln!(text)?;
+    write_table(text, &report.participants)?;
+    writeln!(
+        text,
+        "{DIM}fence, pool, peer: seconds spent waiting for them; p50, p99: from submit to the last release{DIM:#}"
+    )?;
+    writeln!(text)?;
+    for stream in &report.streams {
+        writeln!(text, "{}", stream_line(stream))?;
+    }
+    writeln!(text)?;
+    let copied = report.pixel_bytes_copied_between_processes.map_or("unknown".to_owned(), |bytes| bytes.to_string());
+    writeln!(text, "pixel bytes copied between processes: {BOLD}{copied}{BOLD:#}")?;
+    writeln!(text, "bytes on sockets for each frame: {:.0}", report.socket_bytes_per_frame)?;
+    if !report.files.is_empty() {
+        writeln!(text, "in {directory}: {}, {}", report.files.join(", "), super::outputs::REPORT)?;
+    }
+    for dead in &report.dead {
+        writeln!(text, "{BAD}{}{BAD:#} {} at stage {}", dead.name, dead.how, dead.stage)?;
+    }
+    Ok(())
+}
+
+fn write_table(text: &mut String, participants: &[Participant]) -> std::fmt::Result {
+    let rows: Vec<[String; HEADS.len()]> = participants.iter().map(row).collect();
+    let widths: Vec<usize> = HEADS
+        .iter()
+        .enumerate()
+        .map(|(column, head)| {
+            rows.iter().filter_map(|row| row.get(column)).map(String::len).chain([head.len()]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: &[&str]| {
+        let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| match column {
+            0 | 1 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    writeln!(text, "{BOLD}{}{BOLD:#}", line(&HEADS))?;
+    for row in &rows {
+        writeln!(text, "{}", line(&row.each_ref().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+fn row(participant: &Participant) -> [String; HEADS.len()] {
+    let Participant { name, device, frames, latency_us, waiting_us, .. } = participant;
+    let millis = |micros: Option<f64>| micros.map_or("-".to_owned(), |micros| format!("{:.2}", micros / 1000.0));
+    let count = |frames: u64| if frames == 0 { "-".to_owned() } else { frames.to_string() };
+    let seconds = |micros: Option<u64>| micros.map_or("-".to_owned(), |micros| format!("{:.2}", micros as f64 / 1e6));
+    [
+        name.clone(),
+        device.clone(),
+        count(frames.submitted),
+        count(frames.shown),
+        count(frames.dropped),
+        millis(latency_us.p50),
+        millis(latency_us.p99),
+        seconds(waiting_us.map(|time| time.fence)),
+        seconds(waiting_us.map(|time| time.pool_empty)),
+        seconds(waiting_us.map(|time| time.peer)),
+        seconds(waiting_us.map(|time| time.cpu.saturating_add(time.encoder))),
+    ]
+}
+
+fn stream_line(stream: &Stream) -> String {
+    let Stream { producer, reader, format, extent: (width, height), .. } = stream;
+    let way = format!("{producer} → {reader}");
+    let mut line = format!("{way:<24}  {format} {width}x{height}");
+    match (&stream.modifier, &stream.export) {
+        (Some(modifier), Some(export)) => {
+            let _ = write!(
+                line,
+                ", {modifier}, stride {}; compression {}: {}",
+                export.stride, export.compression, export.reason
+            );
+            if export.resolve != "nothing" {
+                let _ = write!(line, "; resolved {}", export.resolve);
+            }
+        }
+        (Some(modifier), None) => {
+            let _ = write!(line, ", {modifier}; never imported");
+        }
+        (None, _) => {
+            let _ = write!(line, ", {}", stream.carrier);
+        }
+    }
+    line
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

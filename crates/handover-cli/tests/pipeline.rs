@@ -1,0 +1,216 @@
+//! Pipelines: the shipped ones load, wrong ones say where and what is allowed.
+
+// clippy.toml lets tests panic; it does not know the helpers beside them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use handover::{ExportFlags, Extent, Format};
+use handover_cli::pipeline::{Device, Kind, Mode, Pipeline, SHIPPED};
+
+/// A small right pipeline; tests break one line of it.
+const RIGHT: &str = r#"name = "small"
+
+[[participant]]
+name = "a"
+kind = "pattern"
+
+[[participant]]
+name = "b"
+kind = "encoder"
+reads = ["a"]
+"#;
+
+fn refused(text: &str) -> String {
+    match Pipeline::parse(text, "test.toml") {
+        Ok(pipeline) => panic!("accepted: {pipeline:?}"),
+        Err(diagnostics) => diagnostics.to_string(),
+    }
+}
+
+/// Every one of `parts` stands in the message for `text`.
+fn says(text: &str, parts: &[&str]) {
+    let message = refused(text);
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in\n{message}");
+    }
+}
+
+#[test]
+fn shipped_pipelines_are_right() {
+    for (name, text) in SHIPPED {
+        let pipeline = Pipeline::parse(text, name).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(pipeline.name, name);
+        assert_eq!(pipeline.producers_first().len(), pipeline.participants.len());
+    }
+}
+
+#[test]
+fn desktop_has_three_readers_of_the_clip() {
+    let pipeline = Pipeline::load(None).unwrap();
+    let clip = &pipeline.participants[0];
+    assert_eq!((&clip.kind, clip.device), (&Kind::Clip, Device::Blocks));
+    assert_eq!(clip.export, ExportFlags::READ | ExportFlags::EXPLICIT_FLUSH);
+    let readers: Vec<_> = pipeline.readers(0).map(|index| pipeline.participants[index].name.as_str()).collect();
+    assert_eq!(readers, ["compositor", "stream", "capture"]);
+    assert_eq!(pipeline.participants[1].formats, [Format::ARGB8888]);
+}
+
+#[test]
+fn keys_are_read() {
+    let text = RIGHT.replace(
+        "reads = [\"a\"]",
+        "reads = [\"a\"]\nmode = \"mailbox\"\nhold_ms = 100\ncopies = true\nfile = \"x.mp4\"\nbitrate = 50_000",
+    );
+    let text = text.replace("kind = \"pattern\"", "kind = \"pattern\"\nindex = 3\nextent = [64, 33]\nsurfaces = 2");
+    let text = text.replacen("\n\n[[", "\nframes = 7\nfps = \"30000/1001\"\n\n[[", 1);
+    let pipeline = Pipeline::parse(&text, "test.toml").unwrap();
+    assert_eq!((pipeline.frames, pipeline.rate.unwrap().frames()), (Some(7), 30000));
+    let [a, b] = pipeline.participants.as_slice() else { panic!() };
+    assert_eq!((&a.kind, a.extent, a.surfaces), (&Kind::Pattern { index: 3 }, Extent::new(64, 33).ok(), 2));
+    assert_eq!((b.mode, b.hold.as_millis(), b.copies, b.reads.as_slice()), (Mode::Mailbox, 100, true, &[0][..]));
+    assert!(matches!(&b.kind, Kind::Encoder(encoding) if encoding.bitrate == 50_000 && encoding.file == "x.mp4"));
+}
+
+#[test]
+fn unknown_key_is_shown_like_a_compiler_does() {
+    let message = refused(&RIGHT.replace("reads", "raeds"));
+    let expected = "error: unknown key `raeds`
+  --> test.toml:10:1
+   |
+10 | raeds = [\"a\"]
+   | ^^^^^
+   |
+   = help: allowed: ";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.contains("`reads`") && message.contains("`hold_ms`"), "{message}");
+}
+
+#[test]
+fn each_wrong_value_names_its_place_and_what_is_allowed() {
+    says("name = \"x\"\nparticipant = 3\n", &["test.toml:2:15", "invalid type", "allowed: an array"]);
+    says(
+        &RIGHT.replace("name = \"a\"", "name = 5"),
+        &["test.toml:4:8", "invalid type: integer `5`", "allowed: a string"],
+    );
+    says(&RIGHT.replace("= \"small\"", "= "), &["test.toml:1:7", "string values must be quoted"]);
+    says(&RIGHT.replace("name = \"a\"\n", ""), &["missing key `name`"]);
+    says(
+        &RIGHT.replace("\"pattern\"", "\"patern\""),
+        &["test.toml:5:8", "unknown kind `patern`", "did you mean `pattern`?", "allowed: clip, overlay"],
+    );
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\ndevice = \"vega\""),
+        &["test.toml:6:10", "unknown device `vega`", "allowed: plain, plain+blocks, blocks"],
+    );
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\nformats = [\"xrgb8888\"]"),
+        &["unknown format", "did you mean `XRGB8888`?"],
+    );
+    says(&RIGHT.replace("\"pattern\"", "\"pattern\"\nexport = [\"explicit-flush\"]"), &["neither reading nor writing"]);
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\nextent = [0, 5]"),
+        &["test.toml:6:10", "allowed: [width, height]"],
+    );
+    says(&RIGHT.replace("\"pattern\"", "\"pattern\"\nsurfaces = 17"), &["`surfaces` is 17", "allowed: 1 to 16"]);
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\nbitrate = 10_000"),
+        &["`bitrate` means nothing to a participant of kind pattern", "allowed for: encoder"],
+    );
+    says(&RIGHT.replace("name = \"b\"", "name = \"a\""), &["two participants are called `a`", "first", "second"]);
+    says(&RIGHT.replace("name = \"b\"", "name = \"B/..\""), &["allowed: 1 to 32 small letters"]);
+    says(&RIGHT.replace("[\"a\"]", "[\"c\"]"), &["test.toml:10:10", "there is no participant `c`", "allowed: a"]);
+    says(
+        &RIGHT.replace("[\"a\"]", "[\"a\"]\nfile = \"../b.mp4\""),
+        &["test.toml:11:8", "the file \"../b.mp4\" cannot be used"],
+    );
+    says(
+        &RIGHT.replace("[\"a\"]", "[\"a\"]\nmode = \"lifo\""),
+        &["unknown mode `lifo`", "did you mean `fifo`?", "allowed: fifo, mailbox"],
+    );
+    says(&RIGHT.replacen("\n\n", "\nfps = 0\n\n", 1), &["no frame rate", "1 to 600"]);
+    says(&RIGHT.replacen("\n\n", "\nframes = -1\n\n", 1), &["`frames` is -1"]);
+}
+
+#[test]
+fn all_wrong_values_are_told_at_once() {
+    let text = RIGHT.replace("\"pattern\"", "\"patern\"").replace("[\"a\"]", "[\"z\"]");
+    let Err(diagnostics) = Pipeline::parse(&text, "test.toml") else { panic!() };
+    assert_eq!(diagnostics.iter().count(), 2, "{diagnostics}");
+}
+
+#[test]
+fn a_cycle_is_named() {
+    let text = r#"name = "x"
+[[participant]]
+name = "a"
+kind = "compositor"
+reads = ["source", "c"]
+[[participant]]
+name = "b"
+kind = "compositor"
+reads = ["a"]
+[[participant]]
+name = "c"
+kind = "compositor"
+reads = ["b"]
+[[participant]]
+name = "source"
+kind = "pattern"
+[[participant]]
+name = "out"
+kind = "preview"
+reads = ["c"]
+"#;
+    says(text, &["a cycle: a reads c reads b reads a", "test.toml:3:8"]);
+    says(&text.replace("[\"b\"]", "[\"c\"]"), &["a cycle: c reads c"]);
+}
+
+#[test]
+fn a_pipeline_needs_a_producer_a_reader_and_an_end() {
+    says("name = \"x\"\n", &["no participants"]);
+    says(&RIGHT.replace("reads = [\"a\"]", ""), &["the encoder `b` reads nothing", "test.toml:8:8"]);
+    says(&RIGHT.replace("\"pattern\"", "\"compositor\"\nreads = [\"a\"]"), &["no producer", "a cycle: a reads a"]);
+    says(
+        &RIGHT.replace("\"encoder\"", "\"compositor\""),
+        &["nothing comes out of the pipeline", "no encoder and no preview"],
+    );
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\nreads = [\"b\"]"),
+        &["`b` has no surfaces to read", "the pattern `a` reads"],
+    );
+    let two = format!("{RIGHT}[[participant]]\nname = \"c\"\nkind = \"encoder\"\nreads = [\"a\"]\nfile = \"b.mp4\"\n");
+    says(&two, &["two encoders write `b.mp4`"]);
+    says(&RIGHT.replace("[\"a\"]", "[\"a\", \"a\"]"), &["`a` is read twice", "the encoder `b` reads 2 participants"]);
+}
+
+#[test]
+fn participants_are_bounded() {
+    let more: String = (0..31).map(|i| format!("[[participant]]\nname = \"p{i}\"\nkind = \"pattern\"\n")).collect();
+    says(&format!("{RIGHT}{more}"), &["33 participants", "allowed: at most 32"]);
+    let fewer: String = (0..30).map(|i| format!("[[participant]]\nname = \"p{i}\"\nkind = \"pattern\"\n")).collect();
+    assert!(Pipeline::parse(&format!("{RIGHT}{fewer}"), "test.toml").is_ok());
+}
+
+/// Cutting and changing a right file anywhere gives a pipeline or diagnostics that can be shown, never a panic.
+#[test]
+fn broken_text_never_panics() {
+    for (_, text) in SHIPPED {
+        for at in 0..text.len() {
+            let Some(head) = text.get(..at) else { continue };
+            let Some(tail) = text.get(at + 1..) else { continue };
+            for changed in
+                [head.to_string(), format!("{head}{tail}"), format!("{head}\u{fc}{tail}"), format!("{head}[{tail}")]
+            {
+                if let Err(diagnostics) = Pipeline::parse(&changed, "test.toml") {
+                    assert!(diagnostics.to_string().starts_with("error: "), "{diagnostics}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_names_the_shipped_ones() {
+    let error = Pipeline::load(Some("no/such.toml".as_ref())).unwrap_err().to_string();
+    assert!(error.contains("no/such.toml") && error.contains("desktop, fanout"), "{error}");
+    assert!(Pipeline::load(Some("fanout".as_ref())).is_ok());
+}
