@@ -92,12 +92,16 @@ pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
 
 /// Connects to the listener at `path`.
 ///
-/// Call: `socket`, `connect`. Permission: to write the socket file. May block: while the listener's backlog is full.
-/// Retries: none. Errors: `ECONNREFUSED` (nobody listens), `ENOENT`, `EACCES`, `EPROTOTYPE` (another socket type).
+/// Call: `socket`, `connect`. Permission: to write the socket file. May block: no. Retries: after `EAGAIN` (the listener's
+/// backlog is full; nothing tells when it is not). Errors: `ECONNREFUSED` (nobody listens), `ENOENT`, `EACCES`,
+/// `EPROTOTYPE` (another socket type).
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     let address = SocketAddrUnix::new(path)?;
     let socket = new_socket()?;
+    // A blocking connect would wait for room in the backlog without a deadline.
+    rustix::io::ioctl_fionbio(&socket, true)?;
     rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address))?;
+    rustix::io::ioctl_fionbio(&socket, false)?;
     Ok(socket)
 }
 
@@ -131,15 +135,25 @@ pub fn send(fd: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>], nonbloc
 /// reading first where there is a deadline. Retries: none. Errors: `ECONNRESET` (the other end closed with messages
 /// of ours unread).
 pub fn receive(fd: impl AsFd, into: &mut [u8], max_descriptors: usize) -> io::Result<Received> {
-    let fd = fd.as_fd();
+    receive_with(fd.as_fd(), into, max_descriptors, RecvFlags::CMSG_CLOEXEC)
+}
+
+/// As [`receive`], but never waits.
+///
+/// Call: `recvmsg(MSG_CMSG_CLOEXEC | MSG_DONTWAIT)`. Permission: none further. May block: no. Retries: after `EAGAIN`, once
+/// `fd` can be read. Errors: `EAGAIN`, `ECONNRESET`.
+pub fn try_receive(fd: impl AsFd, into: &mut [u8], max_descriptors: usize) -> io::Result<Received> {
+    receive_with(fd.as_fd(), into, max_descriptors, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+}
+
+fn receive_with(fd: BorrowedFd<'_>, into: &mut [u8], max_descriptors: usize, flags: RecvFlags) -> io::Result<Received> {
     let allowed = max_descriptors.min(RECEIVE_MAX);
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(RECEIVE_MAX))];
     // With no room at all the kernel closes what was sent and says so.
     let room = if allowed == 0 { &mut [][..] } else { &mut space[..] };
     let mut control = RecvAncillaryBuffer::new(room);
-    let message = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(fd, &mut [IoSliceMut::new(into)], &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?;
+    let message =
+        rustix::io::retry_on_intr(|| rustix::net::recvmsg(fd, &mut [IoSliceMut::new(into)], &mut control, flags))?;
     let mut descriptors = Vec::new();
     for attached in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = attached {

@@ -93,7 +93,7 @@ impl ViewMut<'_> {
     /// On a compressing device the value stays private until it is flushed.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: the lease is one of some cells only.
+    /// [`Kind::Invalid`]: the lease is one of some cells only. [`Kind::Unsupported`]: a pixel has more than 4 bytes.
     pub fn clear(&self, pixel: u32) -> Result<()> {
         if !self.region.is_whole() {
             return Err(Error::new(Stage::Access, Kind::Invalid)

@@ -46,6 +46,8 @@ pub use handover_model::{
     Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header,
     Layout, Metadata, Modifier, PlaneLayout, Px, ReadOnly, Rect, Region, Resolve, Stage, Usage, Word,
 };
+pub use handover_sys::clock::Monotonic;
+pub use handover_sys::file::Identity;
 pub use import::import;
 pub use lease::Lease;
 pub use negotiate::{Agreement, Conflict, Offer, SurfaceUsages, negotiate};

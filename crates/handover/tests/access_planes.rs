@@ -199,3 +199,25 @@ fn a_lease_opens_its_own_surfaces_only() {
     }
     assert_eq!(*refusal("a write by a READ lease", held.write(&ours)).kind(), Kind::Invalid);
 }
+
+#[test]
+fn a_clear_fills_formats_of_up_to_four_bytes_and_refuses_wider_ones() {
+    for (format, element) in [
+        (Format::R8, Some(vec![0x44])),
+        (Format::RGB565, Some(vec![0x44, 0x33])),
+        (Format::XRGB8888, Some(vec![0x44, 0x33, 0x22, 0x11])),
+        (Format::ABGR16161616F, None),
+    ] {
+        let surface = surfaces(Device::PLAIN, format, (5, 3), 1, Writers::Me).remove(0);
+        let lease = lease(&surface, Access::Write);
+        let view = lease.write(&surface).unwrap();
+        let Some(element) = element else {
+            assert_eq!(*view.clear(0).unwrap_err().kind(), Kind::Unsupported);
+            continue;
+        };
+        view.clear(0x1122_3344).unwrap();
+        let mut last = vec![0; element.len()];
+        view.read(0, Elements(4), 2, &mut last).unwrap();
+        assert_eq!(last, element, "{format}");
+    }
+}

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use handover::backend::software::reservation::platform::Platform as _;
-use handover::backend::software::reservation::{Attach, Outcome, Reservation, working_set};
+use handover::backend::software::reservation::working_set::{self, Seat};
+use handover::backend::software::reservation::{Attach, Outcome, Reservation};
 use handover_model::reservation::conflicts;
 use handover_model::{Region, Usage};
 use handover_sys::clock::Monotonic;
 
 use support::schedule::{Flaw, Heap, run};
-use support::{Held, attach, wish, writes};
+use support::{attach, wish, writes};
 
 type Participant = Reservation<Heap, 4>;
 
@@ -51,7 +52,7 @@ impl Submitter<'_> {
     fn go(&self, seen: &Seen) {
         for _ in 0..self.rounds {
             let attached = working_set::attach(&self.set).expect("room and an honest pool");
-            let held = |(&(reservation, wish), &entry): (&(_, _), &_)| Held { reservation, wish, entry };
+            let held = |(&(reservation, wish), &entry): (&(_, _), &_)| Seat { reservation, wish, entry };
             let set: Vec<_> = self.set.iter().zip(&attached.entries).map(held).collect();
             for (at, mut dependency) in attached.dependencies {
                 let participant = self.set[at].0;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use handover::backend::software::control::Control;
 use handover::backend::software::reservation::layout::ENTRIES;
-use handover::backend::software::reservation::working_set::{self, Member};
+use handover::backend::software::reservation::working_set;
 use handover::backend::software::reservation::{Attach, Entry, Reservation};
 use handover::{Access, Deadline, Device, Options, Region, Surface, acquire, allocate};
 use handover_model::{Bytes, Usage};
@@ -92,27 +92,7 @@ pub(super) fn ours(surfaces: &[Surface]) -> Result<()> {
     Ok(())
 }
 
-/// A member of a working set that is nothing more.
-struct Seat<'a> {
-    reservation: &'a Reservation<Control>,
-    wish: Attach,
-    entry: Entry,
-}
-
-impl Member<Control, ENTRIES> for Seat<'_> {
-    fn reservation(&self) -> &Reservation<Control> {
-        self.reservation
-    }
-    fn wish(&self) -> &Attach {
-        &self.wish
-    }
-    fn entry(&self) -> &Entry {
-        &self.entry
-    }
-    fn entry_mut(&mut self) -> &mut Entry {
-        &mut self.entry
-    }
-}
+type Seat<'a> = working_set::Seat<'a, Control, ENTRIES>;
 
 /// One for each surface of a pool of [`SET`].
 fn seats(reservation: &Reservation<Control>) -> [Seat<'_>; SET] {

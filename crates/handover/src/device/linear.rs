@@ -1,10 +1,10 @@
 //! Linear pixels: rows one after the other, `stride` bytes apart.
 
-use handover_model::{Bytes, Elements, Layout};
+use handover_model::{Bytes, Elements, Layout, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use super::{At, outside};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// First byte of a run, if all of it lies inside its row.
 fn locate(layout: &Layout, at: At, length: usize) -> Result<usize> {
@@ -86,7 +86,12 @@ pub(super) fn clear(layout: &Layout, pixels: &PixelsMut<'_>, pixel: u32) -> Resu
     let at = At { plane: 0, x: Elements(0), y: 0 };
     let (bytes_each, row_bytes, rows) = shape(layout, 0).ok_or_else(|| outside(at, Bytes::ZERO))?;
     let bytes = pixel.to_le_bytes();
-    let element = bytes.get(..bytes_each.min(4)).unwrap_or_default();
+    let element = bytes.get(..bytes_each).ok_or_else(|| {
+        Error::new(Stage::Access, Kind::Unsupported)
+            .asked("a clear with one value of 4 bytes")
+            .found(format!("pixels of {bytes_each} bytes"))
+            .help("write the rows")
+    })?;
     let row: Vec<u8> = element.iter().copied().cycle().take(row_bytes).collect();
     (0..rows).try_for_each(|y| write(layout, pixels, At { y, ..at }, &row))
 }

@@ -19,6 +19,9 @@ use crate::lease::Lease;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
 
+/// How often one acquire of a frame looks at the layout again.
+const REFRESHES: u32 = 4;
+
 /// Frames of a mailbox that are passed over in one go.
 const AT_ONCE: usize = 1024;
 
@@ -169,7 +172,7 @@ impl Consumer {
             Some(heard) => Ok(heard),
             None => Err(Error::new(Stage::Acquire, Kind::PeerGone)
                 .asked("the producer's next message")
-                .found(format!("process {} has closed its end", self.channel.peer().pid))),
+                .found(format!("{} has closed its end", self.channel.peer_name()))),
         }
     }
 
@@ -241,13 +244,18 @@ impl Frame {
 
     /// A producer that drops compression for somebody else does so between two frames: look again, and go on.
     fn lease(&self, deadline: Deadline) -> Result<Lease> {
-        loop {
-            match acquire(&[(&self.surface, Access::Read, Region::WHOLE)], deadline).and_then(|acquire| acquire.wait())
-            {
-                Err(error) if *error.kind() == Kind::LayoutChanged && !deadline.has_passed() => refresh(&self.surface)?,
-                result => return result,
+        let set = [(&self.surface, Access::Read, Region::WHOLE)];
+        let lease = || acquire(&set, deadline).and_then(|acquire| acquire.wait());
+        let mut result = lease();
+        // An honest producer drops compression once; a generation that goes on changing is somebody's scribble.
+        for _ in 0..REFRESHES {
+            match &result {
+                Err(error) if *error.kind() == Kind::LayoutChanged => refresh(&self.surface)?,
+                _ => break,
             }
+            result = lease();
         }
+        result
     }
 
     /// Needs the frame no longer. Jobs that still hold shares of its leases keep the surface by their fences.

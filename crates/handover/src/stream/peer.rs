@@ -72,7 +72,7 @@ impl Peer {
             Some((message, _)) => Ok(message),
             None => Err(Error::new(Stage::Export, Kind::PeerGone)
                 .asked("a consumer to take part")
-                .found(format!("process {} has closed its end", self.channel.peer().pid))),
+                .found(format!("{} has closed its end", self.channel.peer_name()))),
         }
     }
 

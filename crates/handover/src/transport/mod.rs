@@ -21,6 +21,9 @@ pub use listener::Listener;
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Kind, Result, os};
 
+/// How long to wait between two attempts to connect to a listener that is behind.
+const BACKLOG_FULL: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// The longest payload of a program's own ([`Channel::send_bytes`]).
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
@@ -34,7 +37,7 @@ pub enum Trust {
     Anyone,
 }
 
-/// Who is at the other end, as the kernel saw it when the connection was made.
+/// Who is at the other end, as the kernel saw it when the connection was made; for a pair, who made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// Process. For messages only: numbers are recycled.
@@ -97,6 +100,7 @@ impl Count {
 pub struct Channel {
     socket: OwnedFd,
     peer: Peer,
+    name: Option<String>,
     sent: Count,
     received: Count,
 }
@@ -128,13 +132,34 @@ impl Channel {
                 .found(format!("process {} of user {}", peer.pid, peer.uid))
                 .help("Trust::Anyone, if strangers are welcome"));
         }
-        Ok(Self { socket, peer, sent: Count::default(), received: Count::default() })
+        Ok(Self { socket, peer, name: None, sent: Count::default(), received: Count::default() })
     }
 
     /// Connects to a [`Listener`]. Waits only while too many others wait to be accepted.
-    pub fn connect(path: &std::path::Path, trust: Trust) -> Result<Self> {
-        let socket = socket::connect(path).map_err(os(Stage::Import, format!("connect to {}", path.display())))?;
-        Self::from_fd(socket, trust)
+    pub fn connect(path: &std::path::Path, trust: Trust, deadline: Deadline) -> Result<Self> {
+        loop {
+            match socket::connect(path) {
+                Ok(socket) => return Self::from_fd(socket, trust),
+                // Nothing tells when there is room again.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !deadline.has_passed() => {
+                    std::thread::sleep(BACKLOG_FULL);
+                }
+                Err(error) => return Err(os(Stage::Import, format!("connect to {}", path.display()))(error)),
+            }
+        }
+    }
+
+    /// Gives the peer a name for messages. Without one they tell the process that made the socket, which for the two ends of
+    /// a pair that were passed on is neither of those who use them.
+    #[must_use]
+    pub fn with_peer_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The peer, for messages.
+    pub(crate) fn peer_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| format!("the peer on a socket of process {}", self.peer.pid))
     }
 
     /// Who is at the other end.
@@ -216,22 +241,25 @@ impl Channel {
         max_descriptors: usize,
         deadline: Deadline,
     ) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
-        self.ready(Interest::READ, deadline, "a message")?;
         let mut bytes = vec![0; room];
-        let received = match socket::receive(&self.socket, &mut bytes, max_descriptors) {
-            // The peer closed with messages of ours unread. The kernel says so once, and then still hands out what the peer
-            // had sent before.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {
-                socket::receive(&self.socket, &mut bytes, max_descriptors)
+        let mut reset = false;
+        let received = loop {
+            self.ready(Interest::READ, deadline, "a message")?;
+            match socket::try_receive(&self.socket, &mut bytes, max_descriptors) {
+                Ok(received) => break received,
+                // The peer closed with messages of ours unread. The kernel says so once, and then still hands out what the
+                // peer had sent before.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset && !reset => reset = true,
+                // Another thread, or another holder of the socket, was quicker.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(os(Stage::Import, "receive a message")(error)),
             }
-            received => received,
         };
-        let received = received.map_err(os(Stage::Import, "receive a message"))?;
         if received.truncated || received.descriptors_truncated {
             let what = if received.truncated { "bytes" } else { "descriptors" };
             return Err(Error::new(Stage::Import, Kind::Truncated)
                 .asked(format!("a message of at most {room} bytes and {max_descriptors} descriptors"))
-                .found(format!("more {what} from process {}", self.peer.pid))
+                .found(format!("more {what} from {}", self.peer_name()))
                 .why("what was cut off cannot be had again"));
         }
         if received.len == 0 && received.descriptors.is_empty() {
@@ -246,7 +274,7 @@ impl Channel {
         let mut entries = [Entry::new(self.socket.as_fd(), interest)];
         match poll(&mut entries, deadline.at()).map_err(os(Stage::Import, "wait for a peer"))? {
             0 => Err(Error::new(Stage::Import, Kind::Timeout(Blocked::default()))
-                .asked(format!("{what} from process {}", self.peer.pid))
+                .asked(format!("{what} from {}", self.peer_name()))
                 .found("nothing before the deadline")),
             _ => Ok(()),
         }
@@ -257,7 +285,7 @@ impl Channel {
         match error.kind() {
             BrokenPipe | ConnectionReset | NotConnected => Error::new(Stage::Export, Kind::PeerGone)
                 .asked(what)
-                .found(format!("process {} has closed its end", self.peer.pid)),
+                .found(format!("{} has closed its end", self.peer_name())),
             _ => os(Stage::Export, what)(error),
         }
     }

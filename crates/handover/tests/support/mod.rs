@@ -16,7 +16,7 @@ use std::time::Duration;
 use handover::Stage;
 use handover::backend::software::control::Control;
 use handover::backend::software::reservation::platform::Platform;
-use handover::backend::software::reservation::working_set::{self, Member};
+use handover::backend::software::reservation::working_set::{self, Seat};
 use handover::backend::software::reservation::{Attach, Dependency, Entry, Outcome, Reservation};
 use handover_model::{Region, Usage};
 use handover_sys::clock::Monotonic;
@@ -164,31 +164,9 @@ pub(crate) fn wait_all<P: Platform, const N: usize>(reservation: &Reservation<P,
     }
 }
 
-/// An attached entry as a member of a set, to end it together with others.
-pub(crate) struct Held<'a, P, const N: usize> {
-    pub(crate) reservation: &'a Reservation<P, N>,
-    pub(crate) wish: Attach,
-    pub(crate) entry: Entry,
-}
-
-impl<P: Platform, const N: usize> Member<P, N> for Held<'_, P, N> {
-    fn reservation(&self) -> &Reservation<P, N> {
-        self.reservation
-    }
-    fn wish(&self) -> &Attach {
-        &self.wish
-    }
-    fn entry(&self) -> &Entry {
-        &self.entry
-    }
-    fn entry_mut(&mut self) -> &mut Entry {
-        &mut self.entry
-    }
-}
-
-fn held<'a, P: Platform, const N: usize>(reservation: &'a Reservation<P, N>, entries: &[Entry]) -> Vec<Held<'a, P, N>> {
+fn held<'a, P: Platform, const N: usize>(reservation: &'a Reservation<P, N>, entries: &[Entry]) -> Vec<Seat<'a, P, N>> {
     let as_wished = |entry: &Entry| wish(entry.surface, entry.word.usage(), Region::WHOLE);
-    entries.iter().map(|entry| Held { reservation, wish: as_wished(entry), entry: *entry }).collect()
+    entries.iter().map(|entry| Seat { reservation, wish: as_wished(entry), entry: *entry }).collect()
 }
 
 /// Ends them as one set, the way a lease does.

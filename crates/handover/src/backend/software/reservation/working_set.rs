@@ -32,14 +32,18 @@ pub trait Member<P: Platform, const N: usize> {
     fn entry_mut(&mut self) -> &mut Entry;
 }
 
-/// A member that borrows its reservation.
-struct Lone<'a, P, const N: usize> {
-    reservation: &'a Reservation<P, N>,
-    wish: Attach,
-    entry: Entry,
+/// A member that is nothing more, and borrows its reservation.
+#[derive(Debug)]
+pub struct Seat<'a, P, const N: usize> {
+    /// The reservation of the surface's pool.
+    pub reservation: &'a Reservation<P, N>,
+    /// The wish.
+    pub wish: Attach,
+    /// The entry; [`Entry::NONE`] before the attach.
+    pub entry: Entry,
 }
 
-impl<P: Platform, const N: usize> Member<P, N> for Lone<'_, P, N> {
+impl<P: Platform, const N: usize> Member<P, N> for Seat<'_, P, N> {
     fn reservation(&self) -> &Reservation<P, N> {
         self.reservation
     }
@@ -61,8 +65,8 @@ impl<P: Platform, const N: usize> Member<P, N> for Lone<'_, P, N> {
 pub fn attach<P: Platform, const N: usize>(
     wishes: &[(&Reservation<P, N>, Attach)],
 ) -> Result<Attached, (usize, Trouble)> {
-    let lone = |&(reservation, wish): &(_, _)| Lone { reservation, wish, entry: Entry::NONE };
-    let mut members: Vec<Lone<'_, P, N>> = wishes.iter().map(lone).collect();
+    let seat = |&(reservation, wish): &(_, _)| Seat { reservation, wish, entry: Entry::NONE };
+    let mut members: Vec<Seat<'_, P, N>> = wishes.iter().map(seat).collect();
     let mut dependencies = Vec::new();
     attach_members(&mut members, &mut dependencies)?;
     Ok(Attached { entries: members.iter().map(|member| member.entry).collect(), dependencies })
