@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use handover::stream::{Consumer, Delivery, Producer};
+use handover::stream::{Consumer, Delivery, MAX_SURFACES, Producer};
 use handover::transport::Channel;
 use handover::{Deadline, Device, ExportFlags, Extent, Format, Kind, Options, SurfaceUsages, allocate, negotiate};
 
@@ -137,4 +137,34 @@ fn frames_on_their_way_arrive_although_their_producer_is_gone_with_releases_unre
     drop(producer);
     published.send(()).unwrap();
     assert_eq!(consumer.join().unwrap(), (vec![2, 3, 4], Kind::PeerGone));
+}
+
+#[test]
+fn the_largest_stream_fits_its_sockets_and_a_larger_one_is_refused() {
+    let mut producer = producer(MAX_SURFACES as u32);
+    let all = MAX_SURFACES as u64;
+    let (taken, may_go_on) = std::sync::mpsc::channel::<()>();
+    let consumer = join(&mut producer, Delivery::Fifo, move |mut consumer| {
+        thread::sleep(Duration::from_millis(50));
+        // Every frame waits in one queue, then every release in the other.
+        let frames: Vec<_> = (0..all).map(|_| consumer.next(soon()).unwrap().unwrap()).collect();
+        frames.into_iter().for_each(|frame| frame.release().unwrap());
+        taken.send(()).unwrap();
+        (0..all).filter(|_| consumer.next(soon()).unwrap().is_some()).count() as u64
+    });
+    for round in 0..2 {
+        for _ in 0..all {
+            let draft = producer.next(soon()).unwrap().unwrap();
+            producer.publish(draft).unwrap();
+        }
+        if round == 0 {
+            may_go_on.recv().unwrap();
+        }
+    }
+    assert_eq!(consumer.join().unwrap(), all);
+    let offer = Device::PLAIN.offer("producer", &[Format::XRGB8888], SurfaceUsages::WRITE);
+    let agreement = negotiate(Extent::new(1, 1).unwrap(), &[offer]).unwrap();
+    let options = Options { surfaces: MAX_SURFACES as u32 + 1, ..Options::default() };
+    let surfaces = allocate(Device::PLAIN, &agreement, &options).unwrap();
+    assert_eq!(*Producer::new(surfaces).unwrap_err().kind(), Kind::Invalid);
 }

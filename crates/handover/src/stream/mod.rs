@@ -29,7 +29,7 @@ use std::time::Duration;
 use handover_model::wire::Roles;
 
 pub use consumer::{Consumer, Frame};
-pub use producer::{ConsumerId, Draft, Producer, Published};
+pub use producer::{ConsumerId, Draft, MAX_SURFACES, Producer, Published};
 
 /// How a consumer wants its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

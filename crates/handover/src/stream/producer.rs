@@ -18,6 +18,10 @@ use crate::lease::Lease;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
 
+/// The most surfaces of a stream. A socket's queue has room for one message each in both directions (about 270 of 768
+/// bytes in the default buffer of 208 KiB), so that neither a frame nor a release ever finds it full.
+pub const MAX_SURFACES: usize = 128;
+
 /// How often surfaces are tested that only mailbox readers hold.
 const RETEST: Duration = Duration::from_millis(1);
 
@@ -101,17 +105,19 @@ impl Producer {
     /// A stream over these surfaces, which this process allocated as one pool.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: none, an imported one, or surfaces out of their pool's order.
+    /// [`Kind::Invalid`]: none, more than [`MAX_SURFACES`], an imported one, or surfaces out of their pool's order.
     pub fn new(surfaces: Vec<Surface>) -> Result<Self> {
         let in_order = surfaces.iter().enumerate().all(|(i, surface)| {
             surface.is_producer()
                 && surface.index() as usize == i
                 && surfaces.len() == surface.0.pool.surfaces() as usize
         });
-        if surfaces.is_empty() || !in_order {
+        if surfaces.is_empty() || surfaces.len() > MAX_SURFACES || !in_order {
             return Err(Error::new(Stage::Export, Kind::Invalid)
                 .asked(format!("a stream over {} surfaces", surfaces.len()))
-                .why("a stream needs every surface of one pool of our own, in order"));
+                .why(format!(
+                    "a stream needs every surface of one pool of our own, in order, and at most {MAX_SURFACES}"
+                )));
         }
         let slot = |surface| Slot { surface, held_by: Vec::new(), frame: 0, drafted: Arc::default() };
         Ok(Self {
@@ -291,7 +297,7 @@ impl Producer {
                     }
                 }
                 Err(error) if error.is_timeout() && peer.delivery == Delivery::Mailbox => published.dropped += 1,
-                // A Fifo queue cannot fill up honestly: it holds at most one message a surface.
+                // A Fifo queue cannot fill up honestly: it holds at most one message a surface, and has room for them all.
                 Err(_) => lost.push(peer.id),
             }
         }
