@@ -40,7 +40,7 @@ none is used.";
 
 const AFTER_RUN: &str = "\
 Examples:
-  handover run                               the clip that the program carries, five clients, two videos
+  handover run                               the clip that the program carries: six processes, two videos
   handover run --frames 50 --out /tmp/demo   only the first 50 frames, and elsewhere
   handover run --input film.mp4              your own H.264 clip
   handover run fanout                        four clients, one picture, three encoders
@@ -54,7 +54,8 @@ Results in DIR:
 
 Exit codes:
   0    complete
-  1    a participant died or failed; the message names it and its stage, the results up to there are kept
+  1    a participant died or failed, or a reader got fewer frames; the message names it and its stage, the
+       results up to there are kept
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
 

@@ -58,7 +58,7 @@ fn desktop_has_three_readers_of_the_clip() {
 fn keys_are_read() {
     let text = RIGHT.replace(
         "reads = [\"a\"]",
-        "reads = [\"a\"]\nmode = \"mailbox\"\nhold_ms = 100\ncopies = true\nfile = \"x.mp4\"\nbitrate = 50_000",
+        "reads = [\"a\"]\nmode = \"mailbox\"\nhold_ms = 100\ncopies = false\nfile = \"x.mp4\"\nbitrate = 50_000",
     );
     let text = text.replace("kind = \"pattern\"", "kind = \"pattern\"\nindex = 3\nextent = [64, 33]\nsurfaces = 2");
     let text = text.replacen("\n\n[[", "\nframes = 7\nfps = \"30000/1001\"\n\n[[", 1);
@@ -66,7 +66,7 @@ fn keys_are_read() {
     assert_eq!((pipeline.frames, pipeline.rate.unwrap().frames()), (Some(7), 30000));
     let [a, b] = pipeline.participants.as_slice() else { panic!() };
     assert_eq!((&a.kind, a.extent, a.surfaces), (&Kind::Pattern { index: 3 }, Extent::new(64, 33).ok(), 2));
-    assert_eq!((b.mode, b.hold.as_millis(), b.copies, b.reads.as_slice()), (Mode::Mailbox, 100, true, &[0][..]));
+    assert_eq!((b.mode, b.hold.as_millis(), b.copies, b.reads.as_slice()), (Mode::Mailbox, 100, false, &[0][..]));
     assert!(matches!(&b.kind, Kind::Encoder(encoding) if encoding.bitrate == 50_000 && encoding.file == "x.mp4"));
 }
 
@@ -128,6 +128,38 @@ fn each_wrong_value_names_its_place_and_what_is_allowed() {
     );
     says(&RIGHT.replacen("\n\n", "\nfps = 0\n\n", 1), &["no frame rate", "1 to 600"]);
     says(&RIGHT.replacen("\n\n", "\nframes = -1\n\n", 1), &["`frames` is -1"]);
+}
+
+#[test]
+fn a_mailbox_cannot_be_copied() {
+    let with = |keys: &str| RIGHT.replace("[\"a\"]", &format!("[\"a\"]\n{keys}"));
+    let both = with("mode = \"mailbox\"\ncopies = true");
+    says(&both, &["a mailbox that is copied", "test.toml:11:8", "takes every frame", "leave one of them out"]);
+    let b = |keys: &str| Pipeline::parse(&with(keys), "test.toml").unwrap().participants[1].clone();
+    assert!(b("mode = \"fifo\"\ncopies = true").copies && b("copies = true").mode == Mode::Fifo);
+}
+
+#[test]
+fn an_export_must_be_for_reading() {
+    let with = |flags: &str| RIGHT.replace("\"pattern\"", &format!("\"pattern\"\nexport = [{flags}]"));
+    says(&with("\"write\""), &["test.toml:6:10", "nobody can read", "add \"read\""]);
+    says(&with("\"write\", \"explicit-flush\""), &["nobody can read"]);
+    says(&with(""), &["neither reading nor writing"]);
+    let both = Pipeline::parse(&with("\"read\", \"write\""), "test.toml").unwrap();
+    assert_eq!(both.participants[0].export, ExportFlags::READ | ExportFlags::WRITE);
+}
+
+#[test]
+fn the_name_of_a_pipeline_is_bounded_and_plain() {
+    let named = |name: &str| RIGHT.replacen("\"small\"", name, 1);
+    let allowed = "allowed: 1 to 32 small letters, digits, '-' and spaces";
+    for name in ["\"\"", "\"Big\"", "\"a\\u001b[2Jb\"", "\"a\\nb\"", &format!("\"{}\"", "x".repeat(33))] {
+        says(&named(name), &["cannot be used", allowed, "test.toml:1:8"]);
+    }
+    let long = refused(&named(&format!("\"{}\"", "\u{fc}".repeat(100_000))));
+    assert!(!long.lines().next().unwrap().contains(&"\u{fc}".repeat(40)), "only its start is repeated in the message");
+    assert!(!refused(&named("\"a\\u001b[2Jb\"")).contains('\u{1b}'));
+    assert!(Pipeline::parse(&named("\"two-encoders 2\""), "test.toml").is_ok());
 }
 
 #[test]

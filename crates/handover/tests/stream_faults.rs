@@ -168,3 +168,27 @@ fn the_largest_stream_fits_its_sockets_and_a_larger_one_is_refused() {
     let surfaces = allocate(Device::PLAIN, &agreement, &options).unwrap();
     assert_eq!(*Producer::new(surfaces).unwrap_err().kind(), Kind::Invalid);
 }
+
+#[test]
+fn a_mailbox_whose_queue_was_full_is_told_of_the_last_frame_at_the_end() {
+    let mut producer = producer(3);
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let reader = join(&mut producer, Delivery::Mailbox, move |mut consumer| {
+        wait.recv().unwrap();
+        let mut last = 0;
+        while let Some(frame) = consumer.next(soon()).unwrap() {
+            last = frame.number();
+        }
+        last
+    });
+    let mut dropped = 0;
+    let mut last = 0;
+    while dropped < 10 {
+        let draft = producer.next(soon()).unwrap().unwrap();
+        let published = producer.publish(draft).unwrap();
+        (dropped, last) = (dropped + published.dropped, published.frame);
+    }
+    go.send(()).unwrap();
+    producer.finish(soon()).unwrap();
+    assert_eq!(reader.join().unwrap(), last);
+}

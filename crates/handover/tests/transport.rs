@@ -95,6 +95,10 @@ fn a_payload_has_bounds_and_a_message_its_count_of_descriptors() {
     one.send_bytes(&vec![7; MAX_PAYLOAD], &[], soon()).unwrap();
     assert_eq!(other.receive_bytes(0, soon()).unwrap().unwrap().0.len(), MAX_PAYLOAD);
     assert_eq!((one.traffic().sent_messages, other.traffic().received_bytes), (1, MAX_PAYLOAD as u64));
+    one.send(&Message::End, &[], soon()).unwrap();
+    other.receive(soon()).unwrap();
+    let payload = (one.traffic().sent_payload_bytes, other.traffic().received_payload_bytes);
+    assert_eq!(payload, (MAX_PAYLOAD as u64, MAX_PAYLOAD as u64), "messages are no payload");
 }
 
 #[test]

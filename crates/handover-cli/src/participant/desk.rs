@@ -89,6 +89,7 @@ impl Desk {
         self.tally.sockets = Sockets {
             sent_bytes: traffic.sent_bytes.saturating_sub(self.traffic.sent_bytes),
             sent_messages: traffic.sent_messages.saturating_sub(self.traffic.sent_messages),
+            payload_bytes: traffic.received_payload_bytes.saturating_sub(self.traffic.received_payload_bytes),
             descriptors: descriptors(traffic).saturating_sub(descriptors(self.traffic)),
         };
     }

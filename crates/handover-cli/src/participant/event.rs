@@ -89,6 +89,19 @@ pub struct Tally {
     pub descriptors: Descriptors,
     /// Compression blocks that `flush` had to write out.
     pub flushed_blocks: u64,
+    /// It had no more to show after so many frames, fewer than the run was to have.
+    pub ended_at: Option<u64>,
+    /// Readers that never took part.
+    pub without: Vec<Without>,
+}
+
+/// A reader that a producer went on without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Without {
+    /// Its name.
+    pub reader: String,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// One input's counts.
@@ -111,10 +124,12 @@ pub struct Time {
     pub fence: u64,
     /// Waiting for a surface that nobody uses.
     pub pool_empty: u64,
-    /// Waiting for a peer's next frame.
+    /// Waiting for a peer: its next frame, its reading of a copy, and at the end its last releases.
     pub peer: u64,
     /// Decoding, drawing, converting, copying.
     pub cpu: u64,
+    /// Writing compression out for readers that wait for it.
+    pub flush: u64,
     /// Encoding and writing.
     pub encoder: u64,
     /// Keeping frames because the pipeline says so (`hold_ms`).
@@ -128,6 +143,8 @@ pub struct Sockets {
     pub sent_bytes: u64,
     /// Sent by this end.
     pub sent_messages: u64,
+    /// Bytes that this end received and that were no messages of the stream.
+    pub payload_bytes: u64,
     /// Descriptors that went either way; all of them go before the first frame.
     pub descriptors: u64,
 }

@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use handover::stream::{Consumer, Delivery, Frame};
+use handover::stream::{Consumer, Delivery, Frame, Waited};
 use handover::transport::{Channel, Traffic};
 use handover::{Deadline, Device, Format, Kind, Lease, Stage};
 
 use super::account::now;
-use super::desk::{Desk, micros, timed};
+use super::desk::{Desk, timed};
 use super::event::{Held, InputTally};
 use super::job::InputJob;
 use super::pixels::from_memory;
@@ -56,7 +56,7 @@ impl Input {
         let link = if job.copies {
             Link::Copied(File::from(socket))
         } else {
-            let channel = Channel::from_fd(socket, Default::default())?;
+            let channel = Channel::from_fd(socket, Default::default())?.with_peer_name(&job.producer);
             let delivery = if job.mailbox { Delivery::Mailbox } else { Delivery::Fifo };
             match Consumer::connect(channel, device, delivery, Deadline::Never) {
                 Ok(consumer) => Link::Shared(consumer),
@@ -73,7 +73,8 @@ impl Input {
         &self.pixels
     }
 
-    /// Takes the next frame: waits for it, copies its pixels out, keeps it as long as the job says, gives it back.
+    /// Takes the next frame: waits for it, copies its pixels out, keeps it as long as the job says, gives it back. What
+    /// the caller does then, with them or with the last ones, is access to pixels again and noted as such.
     pub(super) fn next(&mut self, desk: &mut Desk) -> Result<Taken> {
         desk.stage(Stage::Acquire);
         let taken = match &mut self.link {
@@ -81,11 +82,12 @@ impl Input {
             Link::Copied(_) => self.next_copied(desk)?,
         };
         self.tally.taken += u64::from(taken == Taken::Frame);
+        desk.stage(Stage::Access);
         Ok(taken)
     }
 
     fn next_shared(&mut self, desk: &mut Desk) -> Result<Taken> {
-        let Some((frame, lease)) = self.wait(desk)? else { return Ok(Taken::End) };
+        let Some((frame, lease)) = self.wait()? else { return Ok(Taken::End) };
         let from = now();
         desk.stage(Stage::Access);
         let (format, stride, pixels) = (self.format, self.pixels.stride(), &mut self.pixels);
@@ -110,7 +112,7 @@ impl Input {
     }
 
     /// The next frame that can be read, and READ access to it.
-    fn wait(&mut self, desk: &mut Desk) -> Result<Option<(Frame, Lease)>> {
+    fn wait(&mut self) -> Result<Option<(Frame, Lease)>> {
         let Link::Shared(consumer) = &mut self.link else { return Ok(None) };
         loop {
             let frame = match consumer.next(Deadline::Never) {
@@ -122,14 +124,14 @@ impl Input {
                 }
                 Err(error) => return Err(error.into()),
             };
-            match timed(&mut desk.tally.time.fence, || frame.acquire(Deadline::Never)) {
+            match frame.acquire(Deadline::Never) {
                 Ok(lease) if lease.is_torn() => {
                     self.tally.gone = true;
                     return Ok(None);
                 }
                 Ok(lease) => return Ok(Some((frame, lease))),
-                // Overwritten before we had it, or under a layout whose handles are on their way: the next one will do.
-                Err(error) if matches!(error.kind(), Kind::Cancelled | Kind::LayoutChanged) => self.tally.skipped += 1,
+                // Overwritten before we had it: the next one will do.
+                Err(error) if *error.kind() == Kind::Cancelled => self.tally.skipped += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -137,7 +139,6 @@ impl Input {
 
     fn next_copied(&mut self, desk: &mut Desk) -> Result<Taken> {
         let Link::Copied(socket) = &mut self.link else { return Ok(Taken::End) };
-        desk.stage(Stage::Access);
         let bytes = self.pixels.bytes_mut();
         match timed(&mut desk.tally.time.peer, || read_frame(socket, bytes)) {
             Ok(true) => {}
@@ -148,6 +149,7 @@ impl Input {
             }
             Err(error) => return Err(Failure::new(format!("the socket of {}: {error}", self.tally.producer))),
         }
+        desk.stage(Stage::Access);
         if !self.hold.is_zero() {
             desk.hold(self.hold);
         }
@@ -173,13 +175,13 @@ impl Input {
         }
     }
 
-    /// Its counts, and how long it waited for its producer (in microseconds).
-    pub(super) fn tally(&self) -> (InputTally, u64) {
+    /// Its counts, and how long it waited for its producer and for fences.
+    pub(super) fn tally(&self) -> (InputTally, Waited) {
         let mut tally = self.tally.clone();
-        let mut waited = 0;
+        let mut waited = Waited::default();
         if let Link::Shared(consumer) = &self.link {
             tally.skipped += consumer.skipped();
-            waited = micros(consumer.waited().peer);
+            waited = consumer.waited();
         }
         (tally, waited)
     }

@@ -31,9 +31,10 @@ use std::time::Duration;
 
 use handover::transport::{Channel, Traffic};
 use handover::{Deadline, Stage};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-use desk::Desk;
-use event::Event;
+use desk::{Desk, micros, timed};
+use event::{Event, InputTally};
 use input::Input;
 use job::{BadJob, Job, Work};
 use output::Output;
@@ -66,7 +67,8 @@ impl From<handover::Error> for Failure {
 
 impl From<crate::media::Error> for Failure {
     fn from(error: crate::media::Error) -> Self {
-        Self::new(error.to_string())
+        // Whoever decodes, encodes or draws is at work on pixels.
+        Self { stage: Some(Stage::Access), message: error.to_string() }
     }
 }
 
@@ -110,6 +112,7 @@ type Started = (Arc<Channel>, Desk, Job, Vec<OwnedFd>);
 fn start() -> Result<Started> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Failure::new(error.to_string()))?;
     let control = Arc::new(Channel::from_fd(socket, Default::default())?);
+    end_with_parent(control.peer().pid)?;
     let hung_up = || Failure::new("the parent hung up");
     let (bytes, descriptors) = control.receive_bytes(1, Deadline::Never)?.ok_or_else(hung_up)?;
     let job: Job = serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("no job: {error}")))?;
@@ -123,6 +126,15 @@ fn start() -> Result<Started> {
     watch(Arc::clone(&control), Arc::clone(&stop))?;
     let desk = Desk::new(Arc::clone(&control), stop, Notes::on(page));
     Ok((control, desk, job, sockets))
+}
+
+/// A participant that is stopped hears nothing; the kernel ends it with its parent all the same.
+fn end_with_parent(parent: u32) -> Result<()> {
+    let failed = |error: rustix::io::Errno| Failure::new(format!("the end of the parent cannot be followed: {error}"));
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)?;
+    // It may have ended before that. The pair of sockets is of its making.
+    let lives = getppid().is_some_and(|pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent));
+    if lives { Ok(()) } else { Err(Failure::new("the parent is gone")) }
 }
 
 /// A thread that hears the parent: a message means stop, silence for ever means gone.
@@ -157,13 +169,19 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
     turns.sort_by_key(|(_, (input, _))| input.turn);
     let mut inputs = Vec::new();
     for (index, (input, socket)) in turns {
-        // A producer that died before it could hand anything over: its death is its own to be told.
-        let Some(input) = Input::connect(index, input, socket, device, hold, desk)? else { return Ok(()) };
+        let producer = input.producer.clone();
+        let Some(input) = Input::connect(index, input, socket, device, hold, desk)? else {
+            // A producer that died before it could hand anything over: its death is its own to be told.
+            desk.tally.inputs.push(InputTally { producer, gone: true, ..InputTally::default() });
+            return Ok(());
+        };
         inputs.push(input);
     }
     inputs.sort_by_key(Input::index);
     let mut ends = Ends { inputs, output: Output::new(job, outputs, desk)? };
     desk.begin_streaming(ends.traffic());
+    // Clips are opened and codecs made first; no surface is waited for yet.
+    desk.stage(Stage::Access);
     let result = match &job.work {
         Work::Clip { input } => source::clip(job, input.clone(), &mut ends.output, desk),
         Work::Overlay => source::overlay(job, &mut ends.output, desk),
@@ -173,10 +191,13 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
         Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
         Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
     };
+    // An error keeps the stage where it arose.
+    let result = result.map_err(|failure| Failure { stage: failure.stage.or(Some(desk.current_stage())), ..failure });
+    // What was made so far reaches its readers even if the rest could not be made.
+    desk.stage(Stage::Release);
+    let finished = timed(&mut desk.tally.time.peer, || ends.output.finish());
     desk.end_streaming(ends.traffic());
     settle(&ends, desk);
-    // What was made so far reaches its readers even if the rest could not be made.
-    let finished = ends.output.finish();
     result.and(finished)
 }
 
@@ -188,6 +209,7 @@ fn settle(ends: &Ends, desk: &mut Desk) {
     for input in &ends.inputs {
         let (tally, waited) = input.tally();
         desk.tally.inputs.push(tally);
-        desk.tally.time.peer += waited;
+        desk.tally.time.peer += micros(waited.peer);
+        desk.tally.time.fence += micros(waited.fence);
     }
 }

@@ -15,7 +15,7 @@ use handover::{
 
 use super::account::now;
 use super::desk::{Desk, micros, timed};
-use super::event::{Event, Exported};
+use super::event::{Event, Exported, Without};
 use super::job::{Job, OutputJob};
 use super::pixels::to_memory;
 use super::{Failure, Result};
@@ -51,7 +51,7 @@ pub(super) struct Room(Option<Draft>);
 
 impl Output {
     /// Allocates what the job says, exports it to every reader, and waits until they have imported it.
-    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, desk: &Desk) -> Result<Self> {
+    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<Self> {
         let extent = job.extent()?;
         let mut this = Self {
             producer: None,
@@ -76,21 +76,24 @@ impl Output {
         Ok(this)
     }
 
-    fn add(&mut self, reader: &OutputJob, socket: OwnedFd, desk: &Desk) -> Result<()> {
+    fn add(&mut self, reader: &OutputJob, socket: OwnedFd, desk: &mut Desk) -> Result<()> {
         if reader.copies {
             self.copies.push(File::from(socket));
             return Ok(());
         }
         let Some(producer) = &mut self.producer else { return Err(Failure::new("a reader, and no surfaces")) };
-        let channel = Channel::from_fd(socket, Default::default())?;
+        let channel = Channel::from_fd(socket, Default::default())?.with_peer_name(&reader.reader);
         let delivery = if reader.mailbox { Delivery::Mailbox } else { Delivery::Fifo };
         match producer.add(channel, reader.flags()?, delivery, Deadline::Never) {
             Ok((ConsumerId { .. }, decision)) => {
                 let surface = producer.surfaces().next().ok_or_else(|| Failure::new("a stream without surfaces"))?;
                 desk.tell(&Event::Exported(exported(reader, surface, decision)?))
             }
-            // It is gone, or said why it cannot take part: that is its own failure to tell, and the others go on.
-            Err(error) if matches!(error.kind(), Kind::PeerGone | Kind::Unsupported) => Ok(()),
+            // It is gone, or said why it cannot take part: the others go on, and the report says who is missing.
+            Err(error) if matches!(error.kind(), Kind::PeerGone | Kind::Unsupported) => {
+                desk.tally.without.push(Without { reader: reader.reader.clone(), why: error.to_string() });
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -101,8 +104,17 @@ impl Output {
     }
 
     /// Room for a frame, waiting for a surface that nobody uses. `None`: nobody reads any more, or the run is to stop.
+    /// Whoever has room draws, which is access to pixels.
     pub(super) fn room(&mut self, desk: &mut Desk) -> Result<Option<Room>> {
         desk.stage(Stage::Acquire);
+        let room = self.wait(desk)?;
+        if room.is_some() {
+            desk.stage(Stage::Access);
+        }
+        Ok(room)
+    }
+
+    fn wait(&mut self, desk: &Desk) -> Result<Option<Room>> {
         while let Some(producer) = &mut self.producer {
             if desk.is_stopping() {
                 return Ok(None);
@@ -129,7 +141,8 @@ impl Output {
             })?;
             if self.flushes {
                 desk.stage(Stage::Flush);
-                desk.tally.flushed_blocks += u64::from(flush(draft.lease(), surface)?);
+                let blocks = timed(&mut desk.tally.time.flush, || flush(draft.lease(), surface))?;
+                desk.tally.flushed_blocks += u64::from(blocks);
             }
             desk.stage(Stage::Release);
             let time = now();
@@ -139,6 +152,7 @@ impl Output {
         } else {
             desk.tally.submitted += 1;
         }
+        desk.stage(Stage::Release);
         // A reader that went away needs no more copies.
         let bytes = self.pixels.bytes();
         timed(&mut desk.tally.time.peer, || self.copies.retain_mut(|socket| socket.write_all(bytes).is_ok()));

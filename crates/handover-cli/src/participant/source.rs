@@ -59,6 +59,7 @@ fn each_frame(
     for frame in 0..frames {
         let Some(room) = output.room(desk)? else { break };
         if !draw(output, desk, frame)? {
+            desk.tally.ended_at = Some(frame);
             break;
         }
         output.submit(room, desk)?;

@@ -38,17 +38,17 @@ impl std::fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 impl Pipeline {
-    /// The pipeline in file `path`; a shipped one if it is called so (`fanout`) and no such file is there; the default one
-    /// for `None`.
+    /// The pipeline in file `path`; a shipped one if it is called so (`fanout`) and no regular file of that name is there;
+    /// the default one for `None`, whatever lies in the working directory.
     ///
     /// # Errors
     /// [`LoadError`]: the file cannot be read, has more than 1 MiB or is no UTF-8, or is wrong.
     pub fn load(path: Option<&Path>) -> Result<Self, LoadError> {
-        let [(default, _), ..] = SHIPPED;
-        let path = path.unwrap_or(Path::new(default));
+        let [default, ..] = SHIPPED;
+        let Some(path) = path else { return Self::shipped(default) };
         let name = path.display().to_string();
-        if let Some((name, text)) = SHIPPED.iter().find(|(shipped, _)| *shipped == name).filter(|_| !path.exists()) {
-            return Self::parse(text, &format!("{name}.toml (built in)")).map_err(LoadError::Wrong);
+        if let Some(shipped) = SHIPPED.into_iter().find(|(shipped, _)| *shipped == name).filter(|_| !path.is_file()) {
+            return Self::shipped(shipped);
         }
         let mut bytes = Vec::new();
         File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(|error| {
@@ -65,5 +65,9 @@ impl Pipeline {
             LoadError::Unreadable(format!("the pipeline {name} is no UTF-8 from byte {at} on"))
         })?;
         Self::parse(&text, &name).map_err(LoadError::Wrong)
+    }
+
+    fn shipped((name, text): (&str, &str)) -> Result<Self, LoadError> {
+        Self::parse(text, &format!("{name}.toml (built in)")).map_err(LoadError::Wrong)
     }
 }

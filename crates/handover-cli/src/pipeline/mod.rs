@@ -4,7 +4,7 @@
 //! [`Diagnostics`] that name file, line, column and what is allowed. A pipeline is a TOML file:
 //!
 //! ```toml
-//! name = "two encoders"      # for the report
+//! name = "two encoders"      # for the report; small letters, digits, '-' and spaces, at most 32
 //! frames = 100               # stop after so many; default: the clip's end, or 250 without a clip
 //! fps = 25                   # or "30000/1001"; default: the clip's rate, or 25
 //!
@@ -13,7 +13,7 @@
 //! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview
 //! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
-//! export = ["read", "explicit-flush"]  # default: read
+//! export = ["read", "explicit-flush"]  # default: read; needed, as every reader reads
 //! surfaces = 4               # in its pool, 1 to 16; default 4
 //!
 //! [[participant]]
@@ -24,12 +24,16 @@
 //! file = "stream.mp4"        # in the output directory; default: NAME.mp4
 //! mode = "fifo"              # every frame; or mailbox: the newest, and the producer never waits
 //! hold_ms = 0                # keep each frame so long before releasing it, to show who waits
-//! copies = false             # true: get pixels through a socket instead of sharing them, to show what that costs
+//! copies = false             # true, not with mailbox: get pixels through a socket instead of sharing them, to show what that costs
 //! ```
 //!
 //! `extent = [width, height]` is for overlay, pattern, compositor and blend; default: that of what they read or lie
 //! over, or 640x360. A pattern has an `index` that chooses its colour. The order of `reads` counts: a compositor lays the
-//! second over the first, a blend puts them side by side from the top left.
+//! second over the first, a blend puts them side by side from the top left. An overlay lies over the lowest input of the
+//! compositor that reads it; if that in turn is as large as the overlay asks, it has the default.
+//!
+//! `export` knows "write" too. No kind of reader writes: beside "read" it shows what a writer costs, as the device then
+//! drops compression for all.
 
 mod diagnostics;
 mod file;

@@ -17,6 +17,7 @@ const EXPORT_WORDS: [&str; 3] = ["read", "write", "explicit-flush"];
 
 const DEFAULT_SURFACES: u32 = 4;
 const DEFAULT_BITRATE: u32 = 1_000_000;
+/// Bytes in a name. A pipeline's may have spaces: unlike a participant's it is part of no file name.
 const MAX_NAME: usize = 32;
 
 /// All of the file. What is wrong goes to `diagnostics`, and some value takes its place, so that more can be found.
@@ -34,6 +35,7 @@ pub(super) fn resolve(raw: &File, diagnostics: &mut Diagnostics) -> Pipeline {
         );
     }
     let mut resolver = Resolver { raw, diagnostics, files: Vec::new(), patterns: 0 };
+    resolver.plain(&raw.name, "small letters, digits, '-' and spaces", |c| is_plain(c) || c == ' ');
     let frames = resolver.number(raw.frames.as_ref(), "frames", 1, 10_000_000);
     let rate = raw.fps.as_ref().and_then(|fps| resolver.rate(fps));
     let participants =
@@ -58,6 +60,14 @@ impl Resolver<'_> {
         let device = self.word(entry.device.as_ref(), "device", &Device::WORDS);
         let mode = self.word(entry.mode.as_ref(), "mode", &Mode::WORDS);
         let formats = self.formats(entry, kind.as_ref());
+        let copies = entry.copies.as_ref().filter(|copies| *copies.as_ref());
+        if let (Some(mode), Some(copies), Some("mailbox")) = (&entry.mode, copies, mode) {
+            self.push(
+                Diagnostic::new("a mailbox that is copied", mode.span(), "takes the newest frame")
+                    .also(copies.span(), "takes every frame: a socket keeps what is in it")
+                    .help("leave one of them out"),
+            );
+        }
         if let Some(kind) = &kind {
             self.fits(entry, kind);
         }
@@ -77,24 +87,32 @@ impl Resolver<'_> {
             export: self.export(entry),
             surfaces: self.number(entry.surfaces.as_ref(), "surfaces", 1, 16).unwrap_or(DEFAULT_SURFACES),
             hold: Duration::from_millis(self.number(entry.hold_ms.as_ref(), "hold_ms", 0, 10_000).unwrap_or(0).into()),
-            copies: entry.copies.as_ref().is_some_and(|copies| *copies.as_ref()),
+            copies: copies.is_some(),
         })
     }
 
     /// A name goes into messages, file names and the report.
     fn name(&mut self, index: usize, name: &At<String>) {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.plain(name, "small letters, digits and '-'", is_plain);
         let text = name.as_ref();
-        if text.is_empty() || text.len() > MAX_NAME || !text.chars().all(plain) {
-            let help = format!("allowed: 1 to {MAX_NAME} small letters, digits and '-'");
-            self.push(Diagnostic::new(format!("the name {text:?} cannot be used"), name.span(), "").help(help));
-        }
         let earlier = self.raw.participant.iter().take(index).find(|other| other.as_ref().name.as_ref() == text);
         if let Some(earlier) = earlier {
             self.push(
                 Diagnostic::new(format!("two participants are called `{text}`"), name.span(), "second")
                     .also(earlier.as_ref().name.span(), "first"),
             );
+        }
+    }
+
+    /// Refuses names that would need a bound or an escape wherever they are shown.
+    fn plain(&mut self, name: &At<String>, allowed: &str, plain: impl Fn(char) -> bool) {
+        let text = name.as_ref();
+        if text.is_empty() || text.len() > MAX_NAME || !text.chars().all(plain) {
+            let start: String = text.chars().take(MAX_NAME).collect();
+            let more = if start.len() < text.len() { "..." } else { "" };
+            let title = format!("the name {start:?}{more} cannot be used");
+            let help = format!("allowed: 1 to {MAX_NAME} {allowed}");
+            self.push(Diagnostic::new(title, name.span(), "").help(help));
         }
     }
 
@@ -225,9 +243,13 @@ impl Resolver<'_> {
                 None => known = false,
             }
         }
-        if known && !flags.intersects(ExportFlags::READ | ExportFlags::WRITE) {
-            let help = "a consumer reads or writes: add \"read\" or \"write\"";
-            self.push(Diagnostic::new("an export for neither reading nor writing", list.span(), "").help(help));
+        if known && !flags.contains(ExportFlags::READ) {
+            let title = match flags.contains(ExportFlags::WRITE) {
+                true => "an export that nobody can read",
+                false => "an export for neither reading nor writing",
+            };
+            let help = "every reader reads: add \"read\"";
+            self.push(Diagnostic::new(title, list.span(), "").help(help));
         }
         flags
     }
@@ -314,6 +336,10 @@ impl Resolver<'_> {
     fn push(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
 }
 
 fn allowed(words: &[&str]) -> String {

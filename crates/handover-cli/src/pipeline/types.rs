@@ -19,7 +19,7 @@ pub const DEFAULT_FRAMES: u64 = 250;
 /// participant that reads has something to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pipeline {
-    /// For the report.
+    /// For the report: small letters, digits, '-' and spaces, at most 32.
     pub name: String,
     /// Stop after so many frames.
     pub frames: Option<u64>,
@@ -46,13 +46,13 @@ pub struct Participant {
     pub extent: Option<Extent>,
     /// The formats it offers, for what it reads and for what others read of it, best first. Never empty.
     pub formats: Vec<Format>,
-    /// The flags it exports its surfaces with.
+    /// The flags it exports its surfaces with. READ is always among them.
     pub export: ExportFlags,
     /// Surfaces in its pool.
     pub surfaces: u32,
     /// How long it keeps each frame it reads.
     pub hold: Duration,
-    /// Does it get pixels through a socket instead of sharing them?
+    /// Does it get pixels through a socket instead of sharing them? Then its mode is [`Mode::Fifo`].
     pub copies: bool,
 }
 

@@ -6,6 +6,7 @@
 //! directory behind. Then the supervisor ([`Outcome`]) runs the plan. When it ends, well or not, videos and pictures are whole up to
 //! the last frame, `report.json` says what happened, and no process, socket, file or shared memory is left.
 
+mod budget;
 mod jobs;
 mod outputs;
 mod plan;
@@ -13,28 +14,35 @@ mod process;
 mod progress;
 mod record;
 mod report;
+mod short;
+mod sizes;
 mod supervise;
 mod table;
 
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use signal_hook::consts::SIGINT;
 
+pub use budget::MEMORY;
 pub use outputs::{Outputs, REPORT};
 pub use plan::{Edge, Party, Plan, Refusal};
 pub use report::Report;
-pub use supervise::{Death, GRACE, Outcome};
+pub use supervise::{Cause, Death, GRACE, Outcome};
 
+use crate::media;
+use crate::media::h264::Frames;
 use crate::media::mp4::Clip;
 use crate::participant::job::FilePath;
 use crate::pipeline::{Kind, Pipeline};
 use progress::Progress;
 use record::Record;
 
-/// A participant died or failed, or results could not be written.
+/// A participant died, failed or got fewer frames than there were, or results could not be written.
 pub const FAILED: u8 = 1;
 /// Refused before anything started.
 pub const REFUSED: u8 = 2;
@@ -60,15 +68,19 @@ pub struct Arguments {
 
 /// All of it. Messages go to standard error, the summary or the report to standard output.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let plan = match prepare(arguments) {
-        Ok(plan) => plan,
+    let (plan, clip) = match prepare(arguments) {
+        Ok(prepared) => prepared,
         Err(message) => return refuse(&message),
     };
-    let outputs = match Outputs::prepare(&arguments.out, &plan) {
+    // Open until the run has ended: its participant reads this file, whatever takes the path meanwhile.
+    let input = clip.as_ref().and_then(Clip::file).map(by_descriptor).filter(|path| path.exists());
+    let named = [arguments.pipeline.as_deref(), arguments.input.as_deref(), input.as_deref()];
+    let inputs: Vec<&Path> = named.into_iter().flatten().collect();
+    let outputs = match Outputs::prepare(&arguments.out, &plan, &inputs) {
         Ok(outputs) => outputs,
         Err(message) => return refuse(&format!("error: {message}")),
     };
-    match play(arguments, &plan, &outputs) {
+    match play(arguments, &plan, input.as_deref().or(arguments.input.as_deref()), &outputs) {
         Ok(code) => code,
         Err(message) => {
             outputs.mend();
@@ -84,11 +96,28 @@ fn refuse(message: &str) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-/// Everything that can be refused before the first process starts.
-fn prepare(arguments: &Arguments) -> Result<Plan, String> {
+/// Everything that can be refused before the first process starts. The plan, and the clip that it was made for.
+fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
     let pipeline = Pipeline::load(arguments.pipeline.as_deref()).map_err(|error| error.render(arguments.colours))?;
     let clip = clip(&pipeline, arguments.input.as_deref())?;
-    Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(|refusal| format!("error: {refusal}"))
+    let refused = |refusal: Refusal| format!("error: {refusal}");
+    let plan = Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(refused)?;
+    budget::allow_descriptors(&plan).map_err(refused)?;
+    if let Some(clip) = &clip {
+        check_first_picture(clip).map_err(|error| format!("error: {error}"))?;
+    }
+    Ok((plan, clip))
+}
+
+/// An index can be right and the frames behind it noise.
+fn check_first_picture(clip: &Clip) -> media::Result<()> {
+    let none = || media::Error::new(media::Kind::Malformed, clip.name(), "no picture comes out of its frames");
+    Frames::new(clip)?.next().ok_or_else(none)?.map(drop)
+}
+
+/// The name by which participants can open a file that is open here.
+fn by_descriptor(file: &File) -> PathBuf {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
 fn clip(pipeline: &Pipeline, input: Option<&Path>) -> Result<Option<Clip>, String> {
@@ -107,8 +136,8 @@ fn clip(pipeline: &Pipeline, input: Option<&Path>) -> Result<Option<Clip>, Strin
     clip.map(Some).map_err(|error| format!("error: {error}"))
 }
 
-fn play(arguments: &Arguments, plan: &Plan, outputs: &Outputs) -> Result<ExitCode, String> {
-    let input = arguments.input.as_deref().map(FilePath::from);
+fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outputs) -> Result<ExitCode, String> {
+    let input = input.map(FilePath::from);
     let mut record = Record::of(plan)?;
     let progress = Progress::new(plan.frames, arguments.json);
     let started = Instant::now();
@@ -117,15 +146,17 @@ fn play(arguments: &Arguments, plan: &Plan, outputs: &Outputs) -> Result<ExitCod
     progress.clear();
     let outcome = outcome?;
     let seconds = started.elapsed().as_secs_f64();
-    if outcome != Outcome::default() {
+    if outcome.cause.is_some() {
         outputs.mend();
     }
     let report = Report::of(plan, &mut record, &outcome, outputs, seconds);
     tell(arguments, &report, &outcome, outputs)?;
-    Ok(match (outcome.signal, outcome.dead.is_empty()) {
-        (Some(signal), _) => ExitCode::from(SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(SIGINT as u8))),
-        (None, false) => ExitCode::from(FAILED),
-        (None, true) => ExitCode::SUCCESS,
+    Ok(match outcome.cause {
+        Some(Cause::Signal(signal)) => {
+            ExitCode::from(SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(SIGINT as u8)))
+        }
+        None if report.short.is_empty() => ExitCode::SUCCESS,
+        Some(Cause::Death) | None => ExitCode::from(FAILED),
     })
 }
 
@@ -144,6 +175,9 @@ fn tell(arguments: &Arguments, report: &Report, outcome: &Outcome, outputs: &Out
     let _ = shown;
     for death in &outcome.dead {
         anstream::eprintln!("error: {death}");
+    }
+    for short in &report.short {
+        anstream::eprintln!("error: {short}");
     }
     if !outcome.killed.is_empty() {
         anstream::eprintln!("error: did not stop in time and were killed: {}", outcome.killed.join(", "));

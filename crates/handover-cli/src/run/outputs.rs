@@ -1,7 +1,9 @@
 //! The output directory: made if it is not there, left as it should be found.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::plan::Plan;
@@ -23,13 +25,12 @@ pub struct Outputs {
 
 impl Outputs {
     /// Makes the directory, and removes what an earlier run left under the same names: an old file is never taken for a
-    /// new one.
+    /// new one. `inputs` are the files that the run reads: a name that leads to one of them is refused.
     ///
     /// # Errors
-    /// In words: the directory cannot be made or written.
-    pub fn prepare(directory: &Path, plan: &Plan) -> Result<Self, String> {
-        let failed =
-            |what: &Path, error: io::Error| format!("the output directory {} cannot be used: {error}", what.display());
+    /// In words: the directory cannot be made or written, or a result cannot have its name. Then no file was removed, and a
+    /// directory that was made is gone again.
+    pub fn prepare(directory: &Path, plan: &Plan, inputs: &[&Path]) -> Result<Self, String> {
         let mut this =
             Self { directory: directory.to_path_buf(), made: Vec::new(), videos: Vec::new(), pictures: Vec::new() };
         for party in &plan.parties {
@@ -39,35 +40,71 @@ impl Outputs {
                 _ => {}
             }
         }
-        let missing: Vec<PathBuf> = directory
+        match this.make(inputs) {
+            Ok(()) => Ok(this),
+            Err((path, why)) => {
+                this.leave_nothing();
+                Err(format!("the output directory {} cannot be used: {why}", path.display()))
+            }
+        }
+    }
+
+    fn make(&mut self, inputs: &[&Path]) -> Result<(), (PathBuf, String)> {
+        let failed = |path: &Path, error: io::Error| (path.to_path_buf(), error.to_string());
+        let missing: Vec<PathBuf> = self
+            .directory
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
             .map(Path::to_path_buf)
             .collect();
         for path in missing.into_iter().rev() {
-            if let Err(error) = fs::create_dir(&path) {
-                this.leave_nothing();
-                return Err(failed(&path, error));
-            }
-            this.made.push(path);
+            fs::create_dir(&path).map_err(|error| failed(&path, error))?;
+            self.made.push(path);
         }
-        this.check_writable().map_err(|error| failed(directory, error))?;
-        for name in this.names() {
-            match fs::remove_file(directory.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(&directory.join(name), error));
-                }
-                _ => {}
-            }
+        self.check_writable().map_err(|error| failed(&self.directory, error))?;
+        // Every name is checked before the first file goes.
+        for path in self.earlier(inputs)? {
+            fs::remove_file(&path).map_err(|error| failed(&path, error))?;
         }
-        Ok(this)
+        Ok(())
     }
 
-    /// Better known now than after the first frame.
+    /// Better known now than after the first frame. The name is ours alone: one that a killed run left is in nobody's way.
     fn check_writable(&self) -> io::Result<()> {
-        let path = self.directory.join(".handover");
-        OpenOptions::new().write(true).create_new(true).open(&path)?;
-        fs::remove_file(&path)
+        let mut attempt = 0_u32;
+        let path = loop {
+            let path = self.directory.join(format!(".handover-{}-{attempt}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+                opened => break opened.map(|_| path)?,
+            }
+        };
+        fs::remove_file(path)
+    }
+
+    /// What an earlier run left, or a refusal if one of the names is no file or leads to an input.
+    fn earlier(&self, inputs: &[&Path]) -> Result<Vec<PathBuf>, (PathBuf, String)> {
+        let file = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        // A symbolic link and the file it leads to are both to be kept. An input that has no file (a shipped pipeline)
+        // cannot be lost.
+        let of = |path: &Path| [fs::symlink_metadata(path), fs::metadata(path)].into_iter().flatten().map(file);
+        let kept: Vec<((u64, u64), &Path)> =
+            inputs.iter().flat_map(|input| of(input).map(move |file| (file, *input))).collect();
+        let mut found = Vec::new();
+        for name in self.names() {
+            let path = self.directory.join(&*name);
+            match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err((path, error.to_string())),
+                Ok(metadata) if metadata.is_dir() => return Err((path, "a directory has the name of a result".into())),
+                Ok(_) => {}
+            }
+            if let Some((_, input)) = kept.iter().find(|(file, _)| of(&path).any(|own| own == *file)) {
+                return Err((path, format!("a result would replace the input {}", input.display())));
+            }
+            found.push(path);
+        }
+        Ok(found)
     }
 
     /// The directory.
@@ -75,8 +112,10 @@ impl Outputs {
         &self.directory
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.videos.iter().chain(&self.pictures).map(String::as_str).chain([REPORT])
+    /// Every name that a run writes, those of pictures that are being written among them.
+    fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let whole = self.videos.iter().chain(&self.pictures).map(String::as_str).chain([REPORT]).map(Cow::Borrowed);
+        whole.chain(self.pictures.iter().map(|picture| Cow::Owned(part(picture))))
     }
 
     /// The results that are there, the report aside.
@@ -93,7 +132,7 @@ impl Outputs {
             let _ = cut_to_whole_fragments(&self.directory.join(video));
         }
         for picture in &self.pictures {
-            let _ = fs::remove_file(self.directory.join(format!("{picture}.part")));
+            let _ = fs::remove_file(self.directory.join(part(picture)));
         }
     }
 
@@ -104,6 +143,11 @@ impl Outputs {
             let _ = fs::remove_dir(path);
         }
     }
+}
+
+/// What a picture is called until it is whole.
+fn part(picture: &str) -> String {
+    format!("{picture}.part")
 }
 
 /// Cuts an MP4 file behind its last complete `mdat`; removes it if there is none.

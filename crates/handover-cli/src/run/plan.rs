@@ -3,10 +3,11 @@
 use handover::negotiate::{Agreement, Offer, SurfaceUsages, negotiate};
 use handover::{Device, Extent, Kind as ErrorKind};
 
+use super::{budget, sizes};
 use crate::media::Rate;
 use crate::media::h264::Encoder;
 use crate::media::mp4::Clip;
-use crate::pipeline::{DEFAULT_EXTENT, DEFAULT_FRAMES, Kind, Mode, Participant, Pipeline};
+use crate::pipeline::{DEFAULT_FRAMES, Kind, Mode, Participant, Pipeline};
 
 /// A run, decided.
 #[derive(Debug, Clone)]
@@ -70,7 +71,8 @@ impl Plan {
     /// decode; `frames` bounds the run further.
     ///
     /// # Errors
-    /// [`Refusal`]: two parties have no format in common (it shows the conflict), or a picture is too large for its encoder.
+    /// [`Refusal`]: two parties have no format in common (it shows the conflict), a picture is too large for its encoder, or
+    /// all pictures together are too large for a run.
     ///
     /// ```
     /// use handover_cli::media::mp4::Clip;
@@ -84,10 +86,12 @@ impl Plan {
     pub fn of(pipeline: &Pipeline, clip: Option<&Clip>, frames: Option<u64>) -> Result<Self, Refusal> {
         let order = pipeline.producers_first();
         let edges = edges(pipeline, &order);
-        let sizes = Sizes { pipeline, clip: clip.map(Clip::extent) };
+        let extents = sizes::extents(pipeline, clip.map(Clip::extent))?;
         let mut parties = Vec::new();
         for (index, participant) in pipeline.participants.iter().enumerate() {
-            let extent = sizes.extent(index, &mut Vec::new())?;
+            let Some(extent) = extents.get(&index).copied() else {
+                return Err(Refusal(format!("{} cannot run: its extent follows from itself", participant.name)));
+            };
             if let Kind::Encoder(_) = participant.kind {
                 Encoder::coded(extent).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))?;
             }
@@ -96,7 +100,7 @@ impl Plan {
                 device: device(participant)?,
                 extent,
                 agreement: agree(pipeline, participant, readers, extent)?,
-                grid: (participant.kind == Kind::Blend).then(|| sizes.grid(index)).transpose()?,
+                grid: (participant.kind == Kind::Blend).then(|| sizes::grid(pipeline, &extents, index)).transpose()?,
                 participant: participant.clone(),
             });
         }
@@ -107,7 +111,9 @@ impl Plan {
             (asked, clip) => asked.or(clip).unwrap_or(DEFAULT_FRAMES),
         };
         let rate = pipeline.rate.or(clip.map(Clip::rate)).unwrap_or(Rate::DEFAULT);
-        Ok(Self { name: pipeline.name.clone(), frames, rate, parties, edges })
+        let plan = Self { name: pipeline.name.clone(), frames, rate, parties, edges };
+        budget::check_memory(&plan)?;
+        Ok(plan)
     }
 
     /// The edges that participant `index` reads by, in the order of its `reads`, and those it is read by.
@@ -169,77 +175,4 @@ fn agree(
 
 fn offer(participant: &Participant, usages: SurfaceUsages) -> Result<Offer, Refusal> {
     Ok(device(participant)?.offer(&participant.name, &participant.formats, usages))
-}
-
-/// How large everybody is.
-struct Sizes<'a> {
-    pipeline: &'a Pipeline,
-    clip: Option<Extent>,
-}
-
-impl Sizes<'_> {
-    /// What the participant says; else what its kind follows from. `asking` are those whose extent depends on this one's:
-    /// an overlay asks what it lies over, which may ask for the overlay, and then the default ends the circle.
-    fn extent(&self, index: usize, asking: &mut Vec<usize>) -> Result<Extent, Refusal> {
-        let Some(participant) = self.pipeline.participants.get(index).filter(|_| !asking.contains(&index)) else {
-            return default_extent();
-        };
-        if let Some(extent) = participant.extent {
-            return Ok(extent);
-        }
-        asking.push(index);
-        let extent = match participant.kind {
-            Kind::Clip => self.clip.map_or_else(default_extent, Ok),
-            Kind::Pattern { .. } => default_extent(),
-            Kind::Overlay => self.beneath(index).map_or_else(default_extent, |beneath| self.extent(beneath, asking)),
-            Kind::Blend => self.grid(index).and_then(|(columns, tile)| {
-                let rows = (participant.reads.len() as u32).div_ceil(columns.max(1)).max(1);
-                let (width, height) =
-                    (tile.width().get().saturating_mul(columns), tile.height().get().saturating_mul(rows));
-                Extent::new(width, height).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))
-            }),
-            Kind::Compositor => self.base(index).map_or_else(default_extent, |base| self.extent(base, asking)),
-            Kind::Encoder(_) | Kind::Preview => {
-                participant.reads.first().map_or_else(default_extent, |&read| self.extent(read, asking))
-            }
-        };
-        asking.pop();
-        extent
-    }
-
-    /// Columns and tile of a blend: as square as it gets, each tile as large as the largest input.
-    fn grid(&self, index: usize) -> Result<(u32, Extent), Refusal> {
-        let reads = self.pipeline.participants.get(index).map(|participant| participant.reads.as_slice());
-        let reads = reads.unwrap_or_default();
-        let columns = (1..=reads.len() as u32).find(|columns| columns * columns >= reads.len() as u32).unwrap_or(1);
-        let (mut width, mut height) = (1, 1);
-        for &read in reads {
-            let extent = self.extent(read, &mut Vec::new())?;
-            (width, height) = (extent.width().get().max(width), extent.height().get().max(height));
-        }
-        Ok((columns, Extent::new(width, height).map_err(|error| Refusal(error.to_string()))?))
-    }
-
-    /// What an overlay lies over: what a compositor that reads it has at the bottom.
-    fn beneath(&self, overlay: usize) -> Option<usize> {
-        let compositors = self.pipeline.readers(overlay).filter(|reader| {
-            self.pipeline.participants.get(*reader).is_some_and(|reader| reader.kind == Kind::Compositor)
-        });
-        compositors.filter_map(|compositor| self.base(compositor)).find(|base| *base != overlay)
-    }
-
-    /// What sets the extent of a compositor: the first input that is no overlay of unsaid extent.
-    fn base(&self, compositor: usize) -> Option<usize> {
-        let reads = &self.pipeline.participants.get(compositor)?.reads;
-        let says = |read: &&usize| {
-            let participant = self.pipeline.participants.get(**read);
-            participant.is_some_and(|read| read.kind != Kind::Overlay || read.extent.is_some())
-        };
-        reads.iter().find(says).or(reads.first()).copied()
-    }
-}
-
-fn default_extent() -> Result<Extent, Refusal> {
-    let (width, height) = DEFAULT_EXTENT;
-    Extent::new(width, height).map_err(|error| Refusal(error.to_string()))
 }

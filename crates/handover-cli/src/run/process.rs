@@ -42,7 +42,7 @@ impl Process {
         let failed = |what: &str, error: &dyn std::fmt::Display| format!("{name} cannot start: {what}: {error}");
         let page = Page::new().map_err(|error| failed("no status page", &error))?;
         let (control, theirs) = Channel::pair().map_err(|error| failed("no control socket", &error))?;
-        let theirs = theirs.as_fd().try_clone_to_owned().map_err(|error| failed("no control socket", &error))?;
+        let theirs = OwnedFd::from(theirs);
         let program = std::env::current_exe().map_err(|error| failed("the program cannot find itself", &error))?;
         let child = Command::new(program)
             .args([COMMAND, name])

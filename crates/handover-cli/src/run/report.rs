@@ -8,8 +8,9 @@ use super::jobs::format_of;
 use super::outputs::Outputs;
 use super::plan::{Edge, Party, Plan};
 use super::record::{Heard, Record};
-use super::supervise::Outcome;
-use crate::participant::event::{Descriptors, Exported, InputTally, Reads, Sockets, Time};
+use super::short::{EndedEarly, Short, ended_early, short};
+use super::supervise::{Cause, Death, Outcome};
+use crate::participant::event::{Descriptors, Exported, InputTally, Reads, Sockets, Tally, Time, Without};
 
 /// All of it.
 #[derive(Debug, Clone, Serialize)]
@@ -22,21 +23,30 @@ pub struct Report {
     pub devices: &'static str,
     /// Frames the run was to have.
     pub frames: u64,
+    /// Frames that some participant got done.
+    pub frames_done: u64,
     /// Frames a second of the videos.
     pub fps: f64,
     /// Seconds from the first process to the end of the last.
     pub seconds: f64,
-    /// "complete", "interrupted" or "failed".
+    /// "complete": every participant at an end of the pipeline got all frames, or all that the sources had. Otherwise by
+    /// what came first: "interrupted" or "failed".
     pub ended: &'static str,
     /// Who died or failed, the first one first.
-    pub dead: Vec<Dead>,
+    pub dead: Vec<Death>,
+    /// From the first death until no process was left, in seconds. `null`: nobody died.
+    pub seconds_after_death: Option<f64>,
+    /// Sources that had fewer frames than the run was to have.
+    pub ended_early: Vec<EndedEarly>,
+    /// Who got fewer frames than there were although nobody died and no signal came.
+    pub short: Vec<Short>,
     /// Who had to be killed so that the run could end.
     pub killed: Vec<String>,
     /// Bytes of pixels that went from one process to another other than by sharing memory: what participants read with
-    /// read calls (`rchar` of `/proc/PID/io`) less what they read from files of their own, and what went over the sockets
-    /// of streams beyond messages. `null`: the kernel does not count, or a participant did not live to tell.
+    /// read calls (`rchar` of `/proc/PID/io`) less what they read from files of their own, and what came over the sockets of
+    /// streams and was no message of theirs. `null`: the kernel does not count, or a participant did not live to tell.
     pub pixel_bytes_copied_between_processes: Option<u64>,
-    /// Bytes of messages on the sockets of all streams, for each frame of the run.
+    /// Bytes of messages on the sockets of all streams, for each frame that was done.
     pub socket_bytes_per_frame: f64,
     /// Each participant.
     pub participants: Vec<Participant>,
@@ -44,21 +54,6 @@ pub struct Report {
     pub streams: Vec<Stream>,
     /// Files that were made, in the output directory.
     pub files: Vec<String>,
-}
-
-/// One death.
-#[derive(Debug, Clone, Serialize)]
-pub struct Dead {
-    /// Its name.
-    pub name: String,
-    /// Its process.
-    pub pid: u32,
-    /// What happened.
-    pub how: String,
-    /// One of the eight words.
-    pub stage: &'static str,
-    /// Rounds of frames it had done.
-    pub frames: u64,
 }
 
 /// One participant.
@@ -84,13 +79,17 @@ pub struct Participant {
     pub read_bytes: Option<Reads>,
     /// What it sent over the sockets of its streams while frames went.
     pub sockets: Sockets,
+    /// What its exports decided, each one in the order in which they were made: a later one can drop compression for all.
+    pub exports: Vec<Exported>,
+    /// Readers it went on without.
+    pub without: Vec<Without>,
     /// Compression blocks that `flush` wrote out.
     pub flushed_blocks: u64,
     /// The first intervals in which it held frames, if the pipeline says `hold_ms`.
     pub holds: Vec<Hold>,
 }
 
-/// Frames of a participant.
+/// Frames of a participant. Of one that did not live to tell: the rounds it had noted last.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Frames {
     /// Of its own, published.
@@ -163,32 +162,35 @@ impl Report {
             .iter()
             .zip(heard)
             .enumerate()
-            .map(|(index, (party, heard))| participant(plan, index, party, heard))
+            .map(|(index, (party, heard))| {
+                participant(plan, index, party, heard, outcome.frames.get(index).copied().unwrap_or(0))
+            })
             .collect();
         let messages: u64 = participants.iter().map(|participant| participant.sockets.sent_bytes).sum();
-        let dead = outcome.dead.iter().map(|death| Dead {
-            name: death.name.clone(),
-            pid: death.pid,
-            how: death.how.clone(),
-            stage: death.stage.word(),
-            frames: death.frames,
-        });
+        let done = participants.iter().map(|participant| participant.frames.submitted.max(participant.frames.shown));
+        let frames_done = done.max().unwrap_or(0);
+        // A death or a signal is the whole reason; who got less by it is no news.
+        let short = if outcome.cause.is_none() { short(plan, heard, &participants) } else { Vec::new() };
         Self {
             pipeline: plan.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
             devices: "all devices are simulated in software",
             frames: plan.frames,
+            frames_done,
             fps: plan.rate.hz(),
             seconds,
-            ended: match outcome {
-                Outcome { signal: Some(_), .. } => "interrupted",
-                Outcome { dead, .. } if !dead.is_empty() => "failed",
-                _ => "complete",
+            ended: match outcome.cause {
+                Some(Cause::Signal(_)) => "interrupted",
+                None if short.is_empty() => "complete",
+                Some(Cause::Death) | None => "failed",
             },
-            dead: dead.collect(),
+            dead: outcome.dead.clone(),
+            seconds_after_death: outcome.after_death.map(|time| time.as_secs_f64()),
+            ended_early: ended_early(plan, heard),
+            short,
             killed: outcome.killed.clone(),
             pixel_bytes_copied_between_processes: copied(heard),
-            socket_bytes_per_frame: messages as f64 / plan.frames.max(1) as f64,
+            socket_bytes_per_frame: messages as f64 / frames_done.max(1) as f64,
             streams: plan.edges.iter().filter_map(|edge| stream(plan, *edge, heard)).collect(),
             participants,
             files: outputs.files(),
@@ -196,10 +198,14 @@ impl Report {
     }
 }
 
-fn participant(plan: &Plan, index: usize, party: &Party, heard: &Heard) -> Participant {
-    let tally = heard.tally.clone().unwrap_or_default();
-    let skipped: u64 = tally.inputs.iter().map(|input| input.skipped).sum();
+pub(super) fn participant(plan: &Plan, index: usize, party: &Party, heard: &Heard, noted: u64) -> Participant {
     let (inputs, _) = plan.streams_of(index);
+    let tally = heard.tally.clone().unwrap_or_else(|| Tally {
+        submitted: if party.participant.kind.produces() { noted } else { 0 },
+        shown: if inputs.is_empty() { 0 } else { noted },
+        ..Tally::default()
+    });
+    let skipped: u64 = tally.inputs.iter().map(|input| input.skipped).sum();
     let name_of = |input: usize| {
         let producer = inputs.get(input).and_then(|edge| plan.parties.get(edge.producer));
         producer.map_or_else(String::new, |producer| producer.participant.name.clone())
@@ -221,21 +227,19 @@ fn participant(plan: &Plan, index: usize, party: &Party, heard: &Heard) -> Parti
         descriptors: tally.descriptors,
         read_bytes: tally.reads,
         sockets: tally.sockets,
+        exports: heard.exports.clone(),
+        without: tally.without,
         flushed_blocks: tally.flushed_blocks,
         holds: heard.holds.iter().map(hold).collect(),
     }
 }
 
-/// The longest message of a stream while frames go: a frame, or its release. Handles went before.
-const LONGEST_MESSAGE: u64 = 64;
-
 fn copied(heard: &[Heard]) -> Option<u64> {
     heard.iter().try_fold(0_u64, |sum, heard| {
         let tally = heard.tally.as_ref()?;
         let reads = tally.reads?;
-        let messages = tally.sockets.sent_messages.saturating_mul(LONGEST_MESSAGE);
-        let beyond = tally.sockets.sent_bytes.saturating_sub(messages);
-        Some(sum.saturating_add(reads.all.saturating_sub(reads.own)).saturating_add(beyond))
+        let copied = reads.all.saturating_sub(reads.own).saturating_add(tally.sockets.payload_bytes);
+        Some(sum.saturating_add(copied))
     })
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use handover::Stage;
 use handover::transport::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Serialize, Serializer};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::jobs;
@@ -34,19 +35,37 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a process is looked for that has hung up and not yet exited.
 const SOON: Duration = Duration::from_millis(2);
 
+/// Events of one participant that are heard before the others get their turn.
+const AT_ONCE: usize = 64;
+
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
+    /// What came first and ended the run early. `None`: every process came to its end by itself.
+    pub cause: Option<Cause>,
     /// Who died or failed, the first one first.
     pub dead: Vec<Death>,
     /// The first signal that came.
     pub signal: Option<i32>,
     /// Who had to be killed in the end.
     pub killed: Vec<String>,
+    /// From the first death until no process was left.
+    pub after_death: Option<Duration>,
+    /// Rounds of frames that each participant had noted at its end, in the order of the plan.
+    pub frames: Vec<u64>,
+}
+
+/// What ended a run early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A participant died or failed.
+    Death,
+    /// A signal to the parent.
+    Signal(i32),
 }
 
 /// One participant that did not come to a good end by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Death {
     /// Its name.
     pub name: String,
@@ -54,7 +73,8 @@ pub struct Death {
     pub pid: u32,
     /// What happened, in words.
     pub how: String,
-    /// Where it was.
+    /// Where it was: in the report, one of the eight words.
+    #[serde(serialize_with = "word")]
     pub stage: Stage,
     /// Rounds of frames it had done.
     pub frames: u64,
@@ -67,18 +87,26 @@ impl std::fmt::Display for Death {
     }
 }
 
+fn word<S: Serializer>(stage: &Stage, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stage.word())
+}
+
 /// Signals, as bytes in a socket: one of them can wake a poll.
 struct Signals(Vec<(i32, UnixStream)>);
 
 impl Signals {
+    /// All three, except those that whoever started us wants ignored: `nohup` means it.
     fn register() -> std::io::Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = ignored(&status);
         let one = |signal| {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
             signal_hook::low_level::pipe::register(signal, theirs)?;
             Ok((signal, ours))
         };
-        [SIGINT, SIGTERM, SIGHUP].into_iter().map(one).collect::<std::io::Result<_>>().map(Self)
+        let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        heard.map(one).collect::<std::io::Result<_>>().map(Self)
     }
 
     /// Every signal since the last look.
@@ -94,6 +122,12 @@ impl Signals {
     }
 }
 
+/// The signals that a process ignores, from its `/proc/PID/status`: signal n is bit n - 1.
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// Runs the plan to its end.
 ///
 /// # Errors
@@ -107,10 +141,19 @@ pub(super) fn supervise(
 ) -> Result<Outcome, String> {
     let signals = Signals::register().map_err(|error| format!("signals cannot be heard: {error}"))?;
     let processes = start(plan, input, out)?;
-    let mut supervisor =
-        Supervisor { processes, signals, outcome: Outcome::default(), kill_at: None, told: Vec::new(), progress };
+    let mut supervisor = Supervisor {
+        processes,
+        signals,
+        outcome: Outcome::default(),
+        kill_at: None,
+        died_at: None,
+        told: Vec::new(),
+        progress,
+    };
     supervisor.watch(plan, record);
-    Ok(supervisor.outcome)
+    let Supervisor { processes, outcome, died_at, .. } = supervisor;
+    let frames = processes.iter().map(|process| process.status().1).collect();
+    Ok(Outcome { after_death: died_at.map(|at| at.elapsed()), frames, ..outcome })
 }
 
 /// Every process with its job. Each stream is a pair of sockets of which the parent keeps neither.
@@ -147,8 +190,7 @@ fn socket_pair(copies: bool) -> Result<(OwnedFd, OwnedFd), String> {
         return Ok((writer.into(), reader.into()));
     }
     let (writer, reader) = Channel::pair().map_err(|error| failed(&error))?;
-    let own = |channel: Channel| channel.as_fd().try_clone_to_owned().map_err(|error| failed(&error));
-    Ok((own(writer)?, own(reader)?))
+    Ok((writer.into(), reader.into()))
 }
 
 struct Supervisor<'a> {
@@ -157,6 +199,8 @@ struct Supervisor<'a> {
     outcome: Outcome,
     /// When patience ends, once the run is coming to its end.
     kill_at: Option<Instant>,
+    /// When the first death was seen.
+    died_at: Option<Instant>,
     /// Who said itself what went wrong: index, stage, message.
     told: Vec<(usize, Stage, String)>,
     progress: &'a Progress,
@@ -166,11 +210,12 @@ impl Supervisor<'_> {
     fn watch(&mut self, plan: &Plan, record: &mut Record) {
         while self.processes.iter().any(|process| !process.has_ended()) {
             self.sleep();
-            for signal in self.signals.take() {
-                self.heed(signal);
-            }
+            // Deaths first: one that came before a signal is what ended the run.
             for index in 0..self.processes.len() {
                 self.look_at(index, record);
+            }
+            for signal in self.signals.take() {
+                self.heed(signal);
             }
             if self.kill_at.is_some_and(|at| at <= Instant::now()) {
                 self.kill_all();
@@ -198,7 +243,7 @@ impl Supervisor<'_> {
     fn heed(&mut self, signal: i32) {
         if self.outcome.signal.is_none() {
             self.outcome.signal = Some(signal);
-            self.wind_up();
+            self.wind_up(Cause::Signal(signal));
         } else {
             self.kill_at = Some(Instant::now());
         }
@@ -206,7 +251,9 @@ impl Supervisor<'_> {
 
     fn look_at(&mut self, index: usize, record: &mut Record) {
         let Some(process) = self.processes.get_mut(index) else { return };
-        while let Some(event) = process.hear() {
+        // Whoever talks without end is heard on in the next round: the socket stays readable.
+        for _ in 0..AT_ONCE {
+            let Some(event) = process.hear() else { break };
             match event {
                 Event::Failed { stage, message } => {
                     let stage = Stage::ALL.into_iter().find(|known| known.word() == stage);
@@ -223,13 +270,15 @@ impl Supervisor<'_> {
             let death = Death { name: process.name().into(), pid: process.pid(), how, stage, frames };
             if !self.outcome.killed.contains(&death.name) {
                 self.outcome.dead.push(death);
-                self.wind_up();
+                self.died_at.get_or_insert_with(Instant::now);
+                self.wind_up(Cause::Death);
             }
         }
     }
 
     /// Asks everybody to stop; from now on patience is short.
-    fn wind_up(&mut self) {
+    fn wind_up(&mut self, cause: Cause) {
+        self.outcome.cause.get_or_insert(cause);
         if self.kill_at.is_none() {
             self.kill_at = Some(Instant::now() + GRACE);
             self.processes.iter().for_each(Process::ask_to_stop);
@@ -249,5 +298,25 @@ impl Supervisor<'_> {
     fn done(&self, plan: &Plan) -> u64 {
         let ends = self.processes.iter().zip(&plan.parties).filter(|(_, party)| !party.participant.kind.produces());
         ends.map(|(process, _)| process.status().1).min().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GRACE, ignored};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use std::time::Duration;
+
+    #[test]
+    fn the_grace_leaves_half_a_second_of_the_two_that_are_promised() {
+        assert!(GRACE <= Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn nohup_is_read_from_the_mask_of_ignored_signals() {
+        let mask = ignored("Name:\thandover\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
+        let is_ignored = |signal: i32| mask >> (signal - 1) & 1 == 1;
+        assert_eq!([SIGHUP, SIGINT, SIGTERM].map(is_ignored), [true, false, false]);
+        assert_eq!(ignored("no such line"), 0);
     }
 }

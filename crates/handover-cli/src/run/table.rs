@@ -2,16 +2,15 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 
 use super::report::{Participant, Report, Stream};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
-const BAD: Style = AnsiColor::Red.on_default().bold();
 
 const HEADS: [&str; 11] =
-    ["participant", "device", "sent", "read", "drop", "p50 ms", "p99 ms", "fence", "pool", "peer", "cpu+enc"];
+    ["participant", "device", "sent", "read", "drop", "p50 ms", "p99 ms", "fence", "pool", "peer", "work"];
 
 /// The whole summary, styled; a stream that strips styles makes it plain.
 pub(super) fn summary(report: &Report, directory: &str) -> String {
@@ -24,8 +23,9 @@ pub(super) fn summary(report: &Report, directory: &str) -> String {
 fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fmt::Result {
     writeln!(
         text,
-        "{BOLD}{}{BOLD:#}: {} frames in {:.2} s, {}. {DIM}{}.{DIM:#}",
+        "{BOLD}{}{BOLD:#}: {} of {} frames in {:.2} s, {}. {DIM}{}.{DIM:#}",
         report.pipeline,
+        report.frames_done,
         report.frames,
         report.seconds,
         report.ended,
@@ -35,7 +35,8 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     write_table(text, &report.participants)?;
     writeln!(
         text,
-        "{DIM}fence, pool, peer: seconds spent waiting for them; p50, p99: from submit to the last release{DIM:#}"
+        "{DIM}fence, pool, peer: seconds spent waiting for them; work: drawing, converting, flushing, encoding; p50, p99: \
+         from submit to the last release{DIM:#}"
     )?;
     writeln!(text)?;
     for stream in &report.streams {
@@ -48,8 +49,9 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     if !report.files.is_empty() {
         writeln!(text, "in {directory}: {}, {}", report.files.join(", "), super::outputs::REPORT)?;
     }
-    for dead in &report.dead {
-        writeln!(text, "{BAD}{}{BAD:#} {} at stage {}", dead.name, dead.how, dead.stage)?;
+    // Who died is told once, on standard error.
+    for early in &report.ended_early {
+        writeln!(text, "{} had {} frames", early.name, early.frames)?;
     }
     Ok(())
 }
@@ -93,7 +95,7 @@ fn row(participant: &Participant) -> [String; HEADS.len()] {
         seconds(waiting_us.map(|time| time.fence)),
         seconds(waiting_us.map(|time| time.pool_empty)),
         seconds(waiting_us.map(|time| time.peer)),
-        seconds(waiting_us.map(|time| time.cpu.saturating_add(time.encoder))),
+        seconds(waiting_us.map(|time| time.cpu.saturating_add(time.flush).saturating_add(time.encoder))),
     ]
 }
 

@@ -105,6 +105,18 @@ pub fn participants_of(parent: u32) -> Vec<(u32, String)> {
     found
 }
 
+/// Where a participant says it is, and how many rounds of frames it has done: its status page, read from outside.
+pub fn status_of(pid: u32) -> Option<(&'static str, u64)> {
+    const STAGES: [&str; 8] = ["negotiate", "allocate", "export", "import", "acquire", "access", "flush", "release"];
+    let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let page = descriptors.find(|entry| {
+        fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().contains("handover-status"))
+    })?;
+    let bytes: [u8; 16] = fs::read(page.path()).ok()?.try_into().ok()?;
+    let (stage, frames) = bytes.split_at(8);
+    Some((STAGES.get(usize::from(stage[0]))?, u64::from_le_bytes(frames.try_into().ok()?)))
+}
+
 /// Waits until the run has started this participant and gives its process.
 pub fn wait_for(run: &mut Child, name: &str) -> Option<u32> {
     let started = Instant::now();

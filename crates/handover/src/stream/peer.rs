@@ -1,7 +1,5 @@
 //! One consumer, as its producer knows it: a channel, and what it was promised.
 
-use std::os::fd::AsFd;
-
 use handover_model::wire::{Message, Roles};
 use handover_model::{Decision, ExportFlags, ReadOnly, Stage};
 
@@ -18,6 +16,8 @@ pub(super) struct Peer {
     pub(super) id: ConsumerId,
     pub(super) channel: Channel,
     pub(super) delivery: Delivery,
+    /// The newest frame that a mailbox's full queue had no room for.
+    pub(super) untold: Option<(u32, u64)>,
 }
 
 /// What a consumer says since it was last heard.
@@ -50,8 +50,7 @@ impl Peer {
     /// Exports a surface to the consumer and waits until it has mapped it.
     pub(super) fn hand_over(&self, surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Decision> {
         let exported = export(surface, flags, deadline)?;
-        let (bytes, [pixels, control]) = exported.handle.into_parts();
-        self.channel.send_bytes(&bytes, &[pixels.as_fd(), control.as_fd()], deadline)?;
+        self.channel.send_handle(exported.handle, deadline)?;
         match self.answer(deadline)? {
             Message::Mapped { index } if index == surface.index() => {}
             other => return Err(unexpected(&other, "the surface to be mapped")),

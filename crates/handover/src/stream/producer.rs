@@ -144,7 +144,7 @@ impl Producer {
         delivery: Delivery,
         deadline: Deadline,
     ) -> Result<(ConsumerId, Decision)> {
-        let peer = Peer { id: ConsumerId(self.next_id), channel, delivery };
+        let peer = Peer { id: ConsumerId(self.next_id), channel, delivery, untold: None };
         let started = Instant::now();
         let decision = peer.greet(deadline).and_then(|()| {
             let hand_over = |slot: &Slot| peer.hand_over(&slot.surface, flags, deadline);
@@ -288,7 +288,8 @@ impl Producer {
         let mut published = Published { frame, sent: 0, dropped: 0 };
         let mut held_by = Vec::new();
         let mut lost = Vec::new();
-        for peer in &self.consumers {
+        for peer in &mut self.consumers {
+            peer.untold = None;
             match peer.channel.send(&Message::Frame { index, frame }, &[], Deadline::now()) {
                 Ok(()) => {
                     published.sent += 1;
@@ -296,7 +297,10 @@ impl Producer {
                         held_by.push(peer.id);
                     }
                 }
-                Err(error) if error.is_timeout() && peer.delivery == Delivery::Mailbox => published.dropped += 1,
+                Err(error) if error.is_timeout() && peer.delivery == Delivery::Mailbox => {
+                    peer.untold = Some((index, frame));
+                    published.dropped += 1;
+                }
                 // A Fifo queue cannot fill up honestly: it holds at most one message a surface, and has room for them all.
                 Err(_) => lost.push(peer.id),
             }
@@ -348,7 +352,10 @@ impl Producer {
     pub fn finish(&mut self, deadline: Deadline) -> Result<()> {
         let mut lost = Vec::new();
         for peer in &self.consumers {
-            if peer.channel.send(&Message::End, &[], deadline).is_err() {
+            // Nothing newer will come that would make up for it.
+            let last = peer.untold.map(|(index, frame)| Message::Frame { index, frame });
+            let said = last.into_iter().chain([Message::End]).try_for_each(|m| peer.channel.send(&m, &[], deadline));
+            if said.is_err() {
                 lost.push(peer.id);
             }
         }

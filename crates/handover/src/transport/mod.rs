@@ -20,6 +20,7 @@ pub use listener::Listener;
 
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Kind, Result, os};
+use crate::handle::Handle;
 
 /// How long to wait between two attempts to connect to a listener that is behind.
 const BACKLOG_FULL: std::time::Duration = std::time::Duration::from_millis(1);
@@ -53,6 +54,10 @@ pub struct Traffic {
     pub sent_bytes: u64,
     /// Bytes of all messages received.
     pub received_bytes: u64,
+    /// Bytes among them that were a program's own payload, not messages of ours.
+    pub sent_payload_bytes: u64,
+    /// As `sent_payload_bytes`, received.
+    pub received_payload_bytes: u64,
     /// Messages sent.
     pub sent_messages: u64,
     /// Messages received.
@@ -70,6 +75,8 @@ impl std::ops::Add for Traffic {
         Self {
             sent_bytes: self.sent_bytes + other.sent_bytes,
             received_bytes: self.received_bytes + other.received_bytes,
+            sent_payload_bytes: self.sent_payload_bytes + other.sent_payload_bytes,
+            received_payload_bytes: self.received_payload_bytes + other.received_payload_bytes,
             sent_messages: self.sent_messages + other.sent_messages,
             received_messages: self.received_messages + other.received_messages,
             sent_descriptors: self.sent_descriptors + other.sent_descriptors,
@@ -81,6 +88,7 @@ impl std::ops::Add for Traffic {
 #[derive(Debug, Default)]
 struct Count {
     bytes: AtomicU64,
+    payload_bytes: AtomicU64,
     messages: AtomicU64,
     descriptors: AtomicU64,
 }
@@ -173,6 +181,8 @@ impl Channel {
         Traffic {
             sent_bytes: load(&self.sent.bytes),
             received_bytes: load(&self.received.bytes),
+            sent_payload_bytes: load(&self.sent.payload_bytes),
+            received_payload_bytes: load(&self.received.payload_bytes),
             sent_messages: load(&self.sent.messages),
             received_messages: load(&self.received.messages),
             sent_descriptors: load(&self.sent.descriptors),
@@ -212,12 +222,23 @@ impl Channel {
                 .asked(format!("a payload of {} bytes with {} descriptors", bytes.len(), descriptors.len()))
                 .why(format!("it has 1 to {MAX_PAYLOAD} bytes and at most {} descriptors", socket::RECEIVE_MAX)));
         }
-        self.send_raw(bytes, descriptors, deadline)
+        self.send_raw(bytes, descriptors, deadline)?;
+        self.sent.payload_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends the parts of a handle: a message of ours, though made by [`Handle::into_parts`](crate::Handle::into_parts).
+    pub(crate) fn send_handle(&self, handle: Handle, deadline: Deadline) -> Result<()> {
+        let (bytes, [pixels, control]) = handle.into_parts();
+        self.send_raw(&bytes, &[pixels.as_fd(), control.as_fd()], deadline)
     }
 
     /// The next payload, with at most this many descriptors. `None`: the peer closed its end.
     pub fn receive_bytes(&self, max_descriptors: usize, deadline: Deadline) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
-        self.receive_raw(MAX_PAYLOAD, max_descriptors, deadline)
+        let received = self.receive_raw(MAX_PAYLOAD, max_descriptors, deadline)?;
+        let length = received.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64);
+        self.received.payload_bytes.fetch_add(length, Ordering::Relaxed);
+        Ok(received)
     }
 
     fn send_raw(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>], deadline: Deadline) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Reading the H.264 track of an MP4 file.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::Path;
 
 use handover::Extent;
@@ -108,6 +109,14 @@ impl Clip {
     /// The name of the file, for messages.
     pub fn name(&self) -> &str {
         &self.source.name
+    }
+
+    /// The open file; `None` for a clip in memory.
+    pub fn file(&self) -> Option<&File> {
+        match &self.source.bytes {
+            Bytes::File { file, .. } => Some(file),
+            Bytes::Memory(_) => None,
+        }
     }
 
     /// Width and height that the track announces.

@@ -20,15 +20,22 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
+        // The link of a descriptor is called what it leads to: people know that name.
+        let shown = std::fs::read_link(path).ok().filter(|_| path.starts_with("/proc"));
+        let name = shown.as_deref().unwrap_or(path).display().to_string();
         // A directory opens well and a pipe would make us wait for a writer: ask before opening.
         let metadata = std::fs::metadata(path).map_err(|error| Error::unreadable(&name, &error))?;
+        let irregular = || Error::new(Kind::Unreadable, &name, "it is no regular file").help("the path of an MP4 file");
         if !metadata.is_file() {
-            return Err(Error::new(Kind::Unreadable, name, "it is no regular file").help("the path of an MP4 file"));
+            return Err(irregular());
         }
         let file = File::open(path).map_err(|error| Error::unreadable(&name, &error))?;
-        let length = file.metadata().map_err(|error| Error::unreadable(&name, &error))?.len();
-        Ok(Self { name, bytes: Bytes::File { file, length, read: AtomicU64::new(0) } })
+        let metadata = file.metadata().map_err(|error| Error::unreadable(&name, &error))?;
+        // Another file may have taken the path between the two.
+        if !metadata.is_file() {
+            return Err(irregular());
+        }
+        Ok(Self { name, bytes: Bytes::File { file, length: metadata.len(), read: AtomicU64::new(0) } })
     }
 
     pub(super) fn length(&self) -> u64 {
