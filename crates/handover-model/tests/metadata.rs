@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use handover_model::metadata::blocks::{BLOCKS_HEADER, BlocksMetadata, PLAIN_HEADER, plain};
+use handover_model::metadata::blocks::{BLOCKS_HEADER, BlocksMetadata, PLAIN_HEADER};
 use handover_model::{Block, Bytes, Compression, Constraints, Extent, Format, Header, Kind, Layout, Metadata};
 use proptest::prelude::*;
 
@@ -88,7 +88,7 @@ fn what_is_not_ours_is_refused_by_name() {
     let cases = [
         ("empty", Block::EMPTY, Kind::Unsupported, "0 bytes"),
         ("AMD", with(Header { vendor_id: 0x1002, ..BLOCKS_HEADER }), Kind::Unsupported, "an AMD device 1002:0002"),
-        ("plain", plain(), Kind::Unsupported, "plain (simulated) f0f0:0001"),
+        ("plain", PLAIN_HEADER.alone(), Kind::Unsupported, "plain (simulated) f0f0:0001"),
         ("unknown", with(Header { pci_id: 9, ..BLOCKS_HEADER }), Kind::Unsupported, "unknown simulated device"),
         ("version", with(Header { version: 2, ..BLOCKS_HEADER }), Kind::Unsupported, "version 2"),
         ("flags", with(Header { flags: 1, ..BLOCKS_HEADER }), Kind::Unsupported, "version 1 has no flags"),
@@ -103,7 +103,7 @@ fn what_is_not_ours_is_refused_by_name() {
         assert_eq!(*error.kind(), kind, "{name}");
         assert!(error.to_string().contains(text), "{name}: {error}");
     }
-    assert_eq!(plain().header(), Some(PLAIN_HEADER));
+    assert_eq!(PLAIN_HEADER.alone().header(), Some(PLAIN_HEADER));
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 //! # Contract
 //!
 //! [`acquire`] takes the place at once; what is left is to wait, by [`Acquire::wait`], by [`Acquire::poll`] with
-//! [`Acquire::as_fd`](std::os::fd::AsFd) in a poll loop, or not at all: dropping it leaves the line. Two sets that share
+//! [`Acquire::descriptor`] in a poll loop, or not at all: dropping it leaves the line. Two sets that share
 //! surfaces are ordered the same way on all of them, whatever order they are named in. A thread that already holds a lease
 //! and acquires another can deadlock with one that does it the other way round: the deadline ends that, and the error
 //! names both holders.

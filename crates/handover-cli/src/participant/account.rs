@@ -3,15 +3,11 @@
 use std::fs::{self, File};
 use std::io::Read;
 
-use rustix::time::ClockId;
-
 use super::event::Reads;
 
 /// `CLOCK_MONOTONIC` in nanoseconds: the same clock in every process.
 pub fn now() -> u64 {
-    let time = rustix::time::clock_gettime(ClockId::Monotonic);
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    handover::Monotonic::now().0
 }
 
 /// How many descriptors are open, not counting the one that looks.

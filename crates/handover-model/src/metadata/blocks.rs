@@ -22,13 +22,6 @@ pub const BLOCKS_HEADER: Header = Header { vendor_id: SIM_VENDOR, pci_id: SIM_BL
 
 const DWORDS: usize = 7;
 
-/// The block that `plain` writes.
-pub fn plain() -> Block {
-    let mut block = Block::EMPTY;
-    PLAIN_HEADER.write_to(&mut block);
-    block
-}
-
 /// What a block of `blocks` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlocksMetadata {

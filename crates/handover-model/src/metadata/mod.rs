@@ -148,6 +148,13 @@ impl Header {
         block.len = block.len.max(Self::BYTES as u16);
     }
 
+    /// A block of this header and nothing more.
+    pub fn alone(self) -> Block {
+        let mut block = Block::EMPTY;
+        self.write_to(&mut block);
+        block
+    }
+
     /// A name for the device, for messages: a simulated one says so.
     pub const fn device_name(self) -> &'static str {
         match (self.vendor_id, self.pci_id) {

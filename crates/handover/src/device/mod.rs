@@ -9,8 +9,8 @@ mod offers;
 
 use std::fmt;
 
-use handover_model::metadata::{SIM_BLOCKS, SIM_PLAIN, SIM_VENDOR, blocks as codec};
-use handover_model::{Block, Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::metadata::blocks as codec;
+use handover_model::{Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::error::{Error, Kind, Result};
@@ -56,11 +56,11 @@ impl Device {
         }
     }
 
-    /// Vendor and PCI ID that head its metadata.
-    pub const fn ids(self) -> (u16, u16) {
+    /// What heads its metadata: vendor, PCI ID and version.
+    pub const fn header(self) -> Header {
         match self.profile {
-            Profile::Plain => (SIM_VENDOR, SIM_PLAIN),
-            Profile::Blocks => (SIM_VENDOR, SIM_BLOCKS),
+            Profile::Plain => codec::PLAIN_HEADER,
+            Profile::Blocks => codec::BLOCKS_HEADER,
         }
     }
 
@@ -79,12 +79,7 @@ impl Device {
         let block = match codec::BlocksMetadata::of(layout, blocks::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
             // The layout of a linear surface is in its handle; the header says whose it is.
-            None => {
-                let (vendor_id, pci_id) = self.ids();
-                let mut block = Block::EMPTY;
-                Header { vendor_id, pci_id, version: 1, flags: 0 }.write_to(&mut block);
-                block
-            }
+            None => self.header().alone(),
         };
         Ok(Metadata { block, ..Metadata::default() })
     }

@@ -8,20 +8,12 @@ use super::attach::Entry;
 use super::layout::Block;
 use super::platform::{Atomic as _, Platform};
 use super::wait::wake_bit;
-use super::{Phase, Reservation, Trouble, Word};
+use super::{Phase, Reservation, Word};
 
 /// "Owner died" (`errno(3)`).
 const EOWNERDEAD: u32 = 130;
 
 impl<P: Platform, const N: usize> Reservation<P, N> {
-    /// Ends an attached entry well, or with an error (a positive errno). All data stores of the work come before.
-    ///
-    /// [`Trouble::Spoiled`]: the entry was no longer ours.
-    pub fn release(&self, entry: &Entry, error: Option<u32>) -> Result<(), Trouble> {
-        let phase = self.set_result(entry, error);
-        if self.end(entry, phase) { Ok(()) } else { Err(Trouble::Spoiled("word")) }
-    }
-
     /// Says how an entry that is still ours will have ended; gives the phase to end it with.
     #[inline]
     pub(super) fn set_result(&self, entry: &Entry, error: Option<u32>) -> Phase {
@@ -29,11 +21,6 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
         self.count_failure(entry.surface, entry.word);
         self.platform.u32(Block::of(entry.surface).result(entry.index)).store(errno, Relaxed);
         Phase::Failed
-    }
-
-    /// Leaves the line before the work began.
-    pub fn withdraw(&self, entry: &Entry) -> Result<(), Trouble> {
-        if self.end(entry, Phase::Cancelled) { Ok(()) } else { Err(Trouble::Spoiled("word")) }
     }
 
     pub(super) fn end(&self, entry: &Entry, phase: Phase) -> bool {
