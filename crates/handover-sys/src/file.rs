@@ -1,4 +1,5 @@
 //! What a descriptor is: identity, size, access mode, and a fresh description of the same file.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -57,6 +58,17 @@ pub fn regular_size(fd: impl AsFd) -> io::Result<Option<u64>> {
     u64::try_from(stat.st_size).map(Some).map_err(|_| rustix::io::Errno::OVERFLOW.into())
 }
 
+/// The major numbers of the nodes whose offsets name buffers: DRM, V4L2 (`Documentation/admin-guide/devices.txt`).
+const OFFSETS_ARE_NAMES: [u32; 2] = [226, 81];
+
+/// Whether an offset of this file leads to memory of the file and to no other: not so of character devices, except those
+/// that give offsets as names of buffers.
+pub(crate) fn takes_offset(fd: impl AsFd) -> io::Result<bool> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
+        || OFFSETS_ARE_NAMES.contains(&rustix::fs::major(stat.st_rdev)))
+}
+
 /// A fresh description of the same file: own offset, own access mode, own OFD locks.
 ///
 /// Call: `open("/proc/self/fd/N")`. Permission: that of the file's mode for this user; the access mode of `fd` itself
@@ -94,6 +106,24 @@ pub fn is_writable(fd: impl AsFd) -> io::Result<bool> {
 /// Call: `fcntl(F_DUPFD_CLOEXEC)`. Permission: any open descriptor. May block: no. Retries: none. Errors: `EMFILE`.
 pub fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned()
+}
+
+/// Whether two descriptors lead to one description: the same `open`, which duplicates and descriptors sent over a socket
+/// share. For a DRM node that is the question whether the handles of one are valid in the other.
+///
+/// Two descriptors of one inode may well be two descriptions; [`identity`] answers the other question.
+///
+/// Call: `kcmp(KCMP_FILE)`. Permission: none on oneself. May block: no. Since: 3.5, with `CONFIG_KCMP` (which DRM turns on
+/// since 5.12). Retries: none. Errors: `ENOSYS` (not in this kernel), `EPERM` (a container's filter refuses the call).
+pub fn is_same_description(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
+    const KCMP_FILE: libc::c_int = 0;
+    let (a, b) = (a.as_fd().as_raw_fd(), b.as_fd().as_raw_fd());
+    let us = std::process::id();
+    // SAFETY: kcmp(2) takes five integers, touches no memory of ours, and both descriptors are borrowed for the call.
+    match unsafe { libc::syscall(libc::SYS_kcmp, us, us, KCMP_FILE, a, b) } {
+        -1 => Err(io::Error::last_os_error()),
+        order => Ok(order == 0),
+    }
 }
 
 /// Gives `length` bytes from `at` back to the system; they read as zero afterwards. What a hostile holder may try.

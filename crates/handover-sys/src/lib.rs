@@ -31,12 +31,23 @@
 
 pub mod clock;
 mod copy;
+pub mod dma_buf;
+pub mod dma_heap;
+pub mod drm;
+pub mod epoll;
 pub mod eventfd;
 pub mod file;
 pub mod futex;
+mod ioctl;
+pub mod kfd;
 pub mod map;
 pub mod memfd;
 pub mod ofd;
 pub mod poll;
 pub mod process;
 pub mod socket;
+pub mod sync_file;
+pub mod timer;
+pub mod uapi;
+pub mod udmabuf;
+pub mod v4l2;

@@ -6,24 +6,27 @@
 use handover_model::{Access, Elements, Region, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
+use crate::backend::memory::Bracket;
 use crate::device::{At, Codec};
 use crate::error::{Error, Kind, Result};
 use crate::lease::Lease;
 use crate::surface::Surface;
 
-/// Pixels to read, as long as the lease lives.
+/// Pixels to read, as long as the lease lives. Dropping it ends the CPU access, which the lease outlives.
 #[derive(Debug)]
 pub struct View<'a> {
     pixels: Pixels<'a>,
     codec: &'a Codec,
+    _bracket: Option<Bracket<'a>>,
 }
 
-/// Pixels to read and write, as long as the lease lives.
+/// Pixels to read and write, as long as the lease lives. Dropping it ends the CPU access, which the lease outlives.
 #[derive(Debug)]
 pub struct ViewMut<'a> {
     pixels: PixelsMut<'a>,
     codec: &'a Codec,
     region: Region,
+    _bracket: Option<Bracket<'a>>,
 }
 
 impl Lease {
@@ -34,7 +37,7 @@ impl Lease {
     pub fn read<'a>(&'a self, surface: &Surface) -> Result<View<'a>> {
         let inner = &self.part(surface, Access::Read)?.surface.0;
         let pixels = inner.memory.pixels().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
-        Ok(View { pixels, codec: &inner.codec })
+        Ok(View { pixels, codec: &inner.codec, _bracket: inner.memory.begin(Access::Read)? })
     }
 
     /// The pixels of a surface of this lease, to write.
@@ -45,7 +48,8 @@ impl Lease {
         let part = self.part(surface, Access::Write)?;
         let inner = &part.surface.0;
         let pixels = inner.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
-        Ok(ViewMut { pixels, codec: &inner.codec, region: part.wish.region })
+        let _bracket = inner.memory.begin(Access::Write)?;
+        Ok(ViewMut { pixels, codec: &inner.codec, region: part.wish.region, _bracket })
     }
 }
 

@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use handover_model::{Access, Region, Stage};
 
-use crate::backend::software::control::Control;
-use crate::backend::software::poll::Watch;
+use crate::backend::linux::SyncFile;
+use crate::backend::software::reservation::Trouble;
 use crate::backend::software::reservation::working_set::{self, Member as _};
-use crate::backend::software::reservation::{Dependency, Outcome, Phase, Reservation, Trouble, Word};
 use crate::deadline::Deadline;
-use crate::error::{Blocked, Error, Holder, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lease::{Lease, Part, Share};
 use crate::surface::Surface;
+use crate::waiting::{WaitDescriptor, Waiting};
 
 /// One wish: a surface, what to do with it, and in which of its cells.
 pub type Wish<'a> = (&'a Surface, Access, Region);
@@ -36,14 +36,7 @@ pub struct Acquire {
     share: Option<Arc<Share>>,
     waiting: Waiting,
     deadline: Deadline,
-    watch: Option<Watch>,
-}
-
-/// The entries before ours that have not ended.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    /// With the index of the part whose surface it is.
-    pub(crate) dependencies: Vec<(usize, Dependency)>,
+    descriptor: Option<WaitDescriptor>,
 }
 
 /// Takes a place in line for CPU access to all of `set`. Waits only if a reservation is full, and not beyond `deadline`,
@@ -54,7 +47,7 @@ pub(crate) struct Waiting {
 /// [`Kind::Spoiled`], [`Kind::Invalid`] for an empty set.
 pub fn acquire(set: &[Wish<'_>], deadline: Deadline) -> Result<Acquire> {
     let (share, waiting) = line_up(check(set, true)?, deadline, Stage::Acquire)?;
-    Ok(Acquire { share: Some(share), waiting, deadline, watch: None })
+    Ok(Acquire { share: Some(share), waiting, deadline, descriptor: None })
 }
 
 /// CPU access to all of `set` if nobody is in the way now; takes no place in line otherwise.
@@ -71,8 +64,8 @@ pub fn try_acquire(set: &[Wish<'_>]) -> Result<Option<Lease>> {
         return Ok(None);
     }
     match try_line_up(&mut parts, NO_FENCE) {
-        Ok((share, mut waiting)) => match waiting.look(&share) {
-            true => Lease::granted(share).map(Some),
+        Ok((share, mut waiting)) => match waiting.look(&share)? {
+            true => Lease::granted(share, waiting.failed()).map(Some),
             false => Ok(None),
         },
         Err((_, Trouble::Full(_))) => Ok(None),
@@ -92,7 +85,24 @@ impl Acquire {
             return Err(Error::new(Stage::Acquire, Kind::Unreachable));
         };
         self.waiting.wait(&share, self.deadline, Stage::Acquire)?;
-        Lease::granted(share)
+        Lease::granted(share, self.waiting.failed())
+    }
+
+    /// Waits for the control file's entries only, and collects what pends in the kernel for a device to wait for: the first
+    /// step of collect, submit, attach. `None`: nothing pends.
+    ///
+    /// The lease is for the device. Give the fence to it as the in-fence of its job, [attach](Lease::attach) the job's own fence
+    /// to the lease, then release it. Whoever touches the pixels with the CPU instead waits for the fence first.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn collect(mut self) -> Result<(Lease, Option<SyncFile>)> {
+        let Some(share) = self.share.take() else {
+            return Err(Error::new(Stage::Acquire, Kind::Unreachable));
+        };
+        self.waiting.wait_for_entries(&share, self.deadline, Stage::Acquire)?;
+        let fence = self.waiting.collect(&share, self.deadline)?;
+        Ok((Lease::granted(share, self.waiting.failed())?, fence))
     }
 
     /// The lease if it is our turn, `None` if not yet. After an error or a lease there is nothing more to come.
@@ -100,7 +110,11 @@ impl Acquire {
         let Some(share) = &self.share else {
             return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
         };
-        let is_over = self.waiting.look(share) || (self.watch.is_none() && self.waiting.look_after_the_dead(share));
+        let is_watched = self.descriptor.as_ref().is_some_and(WaitDescriptor::is_watched);
+        let is_over = self.waiting.look(share)? || (!is_watched && self.waiting.look_after_the_dead(share)?);
+        if let Some(descriptor) = &mut self.descriptor {
+            descriptor.follow(&self.waiting)?;
+        }
         if !is_over {
             if self.deadline.has_passed() {
                 let error = self.waiting.timed_out(share, Stage::Acquire);
@@ -111,7 +125,7 @@ impl Acquire {
             return Ok(None);
         }
         match self.share.take() {
-            Some(share) => Lease::granted(share).map(Some),
+            Some(share) => Lease::granted(share, self.waiting.failed()).map(Some),
             None => Ok(None),
         }
     }
@@ -122,12 +136,12 @@ impl Acquire {
         let Some(share) = &self.share else {
             return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
         };
-        let watch = match self.watch.take() {
-            Some(watch) => watch,
-            None => Watch::start(share, &self.waiting.dependencies, self.deadline)?,
+        let descriptor = match self.descriptor.take() {
+            Some(descriptor) => descriptor,
+            None => WaitDescriptor::start(share, &self.waiting, self.deadline)?,
         };
-        let watch: &Watch = self.watch.insert(watch);
-        Ok(watch.as_fd())
+        let descriptor: &WaitDescriptor = self.descriptor.insert(descriptor);
+        Ok(descriptor.as_fd())
     }
 
     /// The descriptor itself, for an event loop that wants to own it.
@@ -145,99 +159,6 @@ impl Drop for Acquire {
         if let Some(share) = &self.share {
             share.withdraw();
         }
-    }
-}
-
-impl Waiting {
-    /// Are all over? Drops those that are.
-    pub(crate) fn look(&mut self, share: &Share) -> bool {
-        while let Some((part, dependency)) = self.dependencies.last_mut() {
-            if share.reservation(*part).and_then(|reservation| reservation.is_over(dependency)).is_none() {
-                return false;
-            }
-            self.dependencies.pop();
-        }
-        true
-    }
-
-    /// For who polls without the poll thread, which looks every slice: ends what is in the way if its owner is gone, and
-    /// looks again. One lock query, 0.3 µs.
-    fn look_after_the_dead(&mut self, share: &Share) -> bool {
-        if let Some((part, dependency)) = self.dependencies.last()
-            && let Some(reservation) = share.reservation(*part)
-        {
-            reservation.end_if_dead(dependency);
-        }
-        self.look(share)
-    }
-
-    /// Waits for each in turn. On a time-out the places in line are given up.
-    pub(crate) fn wait(&mut self, share: &Share, deadline: Deadline, stage: Stage) -> Result<()> {
-        while let Some((part, dependency)) = self.dependencies.last_mut() {
-            let Some(reservation) = share.reservation(*part) else {
-                return Err(Error::new(stage, Kind::Unreachable));
-            };
-            match reservation.wait(dependency, deadline.at()) {
-                // The others may be the same owner's: a slice for each would add up.
-                Outcome::Ended(Some(Phase::Dead)) => self.end_the_dead(share),
-                Outcome::Ended(_) => {}
-                Outcome::TimedOut => {
-                    let error = self.timed_out(share, stage);
-                    share.withdraw();
-                    return Err(error);
-                }
-            }
-            self.dependencies.pop();
-        }
-        Ok(())
-    }
-
-    fn end_the_dead(&self, share: &Share) {
-        for (part, dependency) in &self.dependencies {
-            if let Some(reservation) = share.reservation(*part) {
-                reservation.end_if_dead(dependency);
-            }
-        }
-    }
-
-    /// The error that names both sides: whom we wait for, and what we hold.
-    pub(crate) fn timed_out(&self, share: &Share, stage: Stage) -> Error {
-        let mut blocked = Blocked::default();
-        for (part, dependency) in &self.dependencies {
-            if let Some(reservation) = share.reservation(*part) {
-                let holder = holder(reservation, dependency.surface, dependency.word);
-                if !blocked.by.contains(&holder) {
-                    blocked.by.push(holder);
-                }
-            }
-        }
-        for part in share.parts() {
-            let reservation = part.reservation();
-            for surface in 0..part.surface.0.pool.surfaces() {
-                let held = reservation.live_entries(surface).filter(|(index, word, _)| {
-                    word.owner() == reservation.owner() && word.is_lease() && !share.has(surface, *index)
-                });
-                for (_, word, _) in held {
-                    let holder = holder(reservation, surface, word);
-                    if !blocked.holding.contains(&holder) {
-                        blocked.holding.push(holder);
-                    }
-                }
-            }
-        }
-        Error::new(stage, Kind::Timeout(blocked))
-            .asked(share.describe())
-            .found("work in the way that did not end before the deadline")
-    }
-}
-
-fn holder(reservation: &Reservation<Control>, surface: u32, word: Word) -> Holder {
-    Holder {
-        pid: reservation.pid_of(word.owner()),
-        owner: word.owner(),
-        surface,
-        usage: word.usage().word(),
-        lease: word.is_lease(),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use handover_model::{Bytes, Cells, Compression, ExportState, Layout, Modifier, Stage};
+use handover_model::{Bytes, Cells, Compression, ExportState, Layout, Modifier, ReadOnly, Stage};
 
-use crate::backend::software::memory::Memory;
+use crate::backend::memory::Memory;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
+use crate::backend::{Backend, Software};
 use crate::device::Device;
 use crate::error::{Error, Kind, Result};
 use crate::negotiate::Agreement;
@@ -23,12 +24,23 @@ pub struct Options {
     pub cells: Cells,
     /// May the device compress? It still decides by the export flags.
     pub compression: Compression,
+    /// Where the memory comes from.
+    pub backend: Arc<dyn Backend>,
+    /// The least that must keep the holder of a READ handle from writing; `None`: whatever the memory gives.
+    pub read_only: Option<ReadOnly>,
 }
 
 impl Default for Options {
-    /// One surface, written by its allocator alone, no regions, compressed where the device can.
+    /// One surface of the software backend, written by its allocator alone, no regions, compressed where the device can.
     fn default() -> Self {
-        Self { surfaces: 1, writers: Writers::Me, cells: Cells::none(), compression: Compression::Possible }
+        Self {
+            surfaces: 1,
+            writers: Writers::Me,
+            cells: Cells::none(),
+            compression: Compression::Possible,
+            backend: Arc::new(Software),
+            read_only: None,
+        }
     }
 }
 
@@ -74,25 +86,57 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
 fn make(device: Device, layout: &Layout, options: &Options) -> Result<Vec<Surface>> {
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
+    check_class(options)?;
     let pool = Pool::create(options.surfaces)?;
     (0..options.surfaces).map(|index| make_one(device, layout, options, &pool, index)).collect()
 }
 
+/// Does the memory keep READ handles from writing as well as the caller requires?
+fn check_class(options: &Options) -> Result<()> {
+    let class = options.backend.read_only(options.writers);
+    match options.read_only {
+        // The classes are numbered from the strongest on.
+        Some(required) if class.bits() > required.bits() => Err(Error::new(Stage::Allocate, Kind::Unsupported)
+            .asked(format!("memory whose READ handles are {required}"))
+            .found(format!("{}, where they are {class}", options.backend.name()))
+            .why("what the kernel enforces of READ depends on the memory")
+            .help("the software backend with Writers::Me or Writers::Named, or a weaker class")),
+        _ => Ok(()),
+    }
+}
+
 fn make_one(device: Device, layout: &Layout, options: &Options, pool: &Arc<Pool>, index: u32) -> Result<Surface> {
-    let memory = Memory::allocate(layout.size())?;
-    let sealing = Sealing::begin(options.writers, memory.file())?;
+    let memory = options.backend.allocate(layout, options.writers)?.memory;
+    let sealing = Sealing::new(options.writers, options.backend.read_only(options.writers), memory.kind());
     let compression = if layout.has_compression() { Compression::Possible } else { Compression::None };
-    let exports = Exports { state: ExportState::new(compression), sealing };
-    let surface = Surface(Arc::new(Inner {
-        pool: Arc::clone(pool),
-        index,
+    let surface = produced(Produced {
+        device,
         layout: *layout,
         cells: options.cells.clone(),
         memory,
-        device,
-        codec: device.own_codec(layout)?,
-        side: Side::Producer(Mutex::new(exports)),
-    }));
+        pool: Arc::clone(pool),
+        index,
+        exports: Exports { state: ExportState::new(compression), sealing },
+    })?;
     surface.set_metadata(&device.describe(layout)?).map_err(|error| error.at(Stage::Allocate))?;
     Ok(surface)
+}
+
+/// What the producer's side of a surface is made of.
+pub(crate) struct Produced {
+    pub(crate) device: Device,
+    pub(crate) layout: Layout,
+    pub(crate) cells: Cells,
+    pub(crate) memory: Memory,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) index: u32,
+    pub(crate) exports: Exports,
+}
+
+/// A surface that may be exported. Its metadata is what its pool says.
+pub(crate) fn produced(made: Produced) -> Result<Surface> {
+    let Produced { device, layout, cells, memory, pool, index, exports } = made;
+    let codec = device.own_codec(&layout)?;
+    let side = Side::Producer(Mutex::new(exports));
+    Ok(Surface(Arc::new(Inner { pool, index, layout, cells, memory, device, codec, side })))
 }

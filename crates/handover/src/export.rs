@@ -2,10 +2,11 @@
 
 use handover_model::export::decide;
 use handover_model::wire::SurfaceMessage;
-use handover_model::{Decision, ExportFlags, ExportState, Layout, ReadOnly, Region, Resolve, Stage, Usage};
+use handover_model::{Access, Decision, ExportFlags, ExportState, Layout, ReadOnly, Region, Resolve, Stage, Usage};
 use handover_sys::file::{self, Reopen};
 
 use crate::acquire::line_up;
+use crate::backend::MemoryKind;
 use crate::backend::software::sealing::Sealing;
 use crate::deadline::Deadline;
 use crate::device::Codec;
@@ -96,6 +97,7 @@ fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<
     waiting.wait(&share, deadline, Stage::Export)?;
     share.grant();
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
+    let bracket = surface.0.memory.begin(Access::Write)?;
     let mut exports = producer(surface, "an export of")?;
     let (state, decision) = decide(exports.state, flags)?;
     match &surface.0.codec {
@@ -111,6 +113,7 @@ fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<
     }
     exports.settle(surface, state);
     drop(exports);
+    drop(bracket);
     Share::end_last(share).map_err(|trouble| trouble.at(Stage::Export))?;
     Ok(decision)
 }
@@ -140,7 +143,8 @@ fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Resu
     let writes = flags.contains(ExportFlags::WRITE);
     let read_only = if writes { ReadOnly::Unenforced } else { sealing.read_only() };
     let pixels = match read_only {
-        ReadOnly::Descriptor => file::reopen(inner.memory.file(), Reopen::ReadOnly)
+        // A dma-buf cannot be reopened: its one description has the mode of its first export.
+        ReadOnly::Descriptor if inner.memory.kind() == MemoryKind::Memfd => file::reopen(inner.memory.file(), Reopen::ReadOnly)
             .map_err(os(Stage::Export, "open the pixels read-only through /proc/self/fd"))?,
         _ => file::duplicate(inner.memory.file()).map_err(os(Stage::Export, "duplicate the pixels' descriptor"))?,
     };

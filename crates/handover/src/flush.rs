@@ -28,5 +28,6 @@ pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
             .why("the other cells are not its to touch, and a lease of cells leaves nothing to flush"));
     }
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Flush, Kind::Unreachable))?;
+    let _bracket = surface.0.memory.begin(Access::Write).map_err(|error| error.at(Stage::Flush))?;
     surface.0.codec.resolve(&pixels).map_err(|error| error.at(Stage::Flush))
 }

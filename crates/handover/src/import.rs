@@ -2,21 +2,26 @@
 //!
 //! First what cannot block on anything a stranger may send (the seals of a memfd), only then sizes, mappings, contents.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use handover_model::{Access, ExportFlags, Metadata, ReadOnly, Stage};
+use handover_model::{
+    Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, Modifier, ReadOnly, Stage,
+};
 use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 
-use crate::backend::software::memory::Memory;
+use crate::allocate::{Produced, produced};
+use crate::backend::linux::{Card, KmsHandle};
+use crate::backend::memory::Memory;
 use crate::backend::software::pool::Pool;
-use crate::backend::software::trailer;
+use crate::backend::software::sealing::{Sealing, Writers};
+use crate::backend::trailer;
 use crate::device::Device;
 use crate::error::{Error, Kind, Result};
 use crate::handle::Handle;
-use crate::surface::{Inner, Side, Surface};
+use crate::surface::{Exports, Inner, Side, Surface};
 
 /// Checks a handle and makes it a surface of this process, read and written by the rules of `device`.
 ///
@@ -42,10 +47,7 @@ pub fn import(handle: Handle, device: Device) -> Result<Surface> {
         return refused("a descriptor that can be written through".into(), "the handle says it was opened read-only");
     }
     let access = if may_write { Access::Write } else { Access::Read };
-    let memory = Memory::import(pixels, message.layout.size(), access)?;
-    if memory.capacity() < message.memory {
-        return refused(format!("{}", memory.capacity()), "the handle says there is more");
-    }
+    let memory = Memory::import(pixels, message.layout.size(), Some(message.memory), access)?;
     let pool = Pool::join(control, message.surfaces)?;
     if pool.identity().inode != message.pool {
         return refused(format!("pool {}", pool.identity().inode), "the message belongs to another control file");
@@ -82,6 +84,67 @@ pub fn refresh(surface: &Surface) -> Result<()> {
     surface.0.codec.adopt(&codec);
     content_generation.store(now, Ordering::Release);
     Ok(())
+}
+
+/// A buffer that came without a handle of ours: through Wayland, PipeWire, V4L2, or a bare SCM_RIGHTS.
+#[derive(Debug)]
+pub enum Foreign {
+    /// A dma-buf.
+    DmaBuf(OwnedFd),
+    /// A GEM handle, and the open DRM file to import it in.
+    Kms(KmsHandle, Card),
+    /// A global GEM name. Refused, always.
+    Flink(u32),
+}
+
+/// Makes a surface of a stranger's buffer, whose layout the carrier told. Nothing in the buffer is taken for a description of it.
+///
+/// The surface has a control file of its own and can be exported to peers, who then share it; the stranger knows nothing of it and
+/// is reached through the kernel's reservation alone. Two imports of one buffer are two control files, and one reservation in the
+/// kernel (S23).
+///
+/// # Errors
+/// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a flink name, or a layout that `device` cannot
+/// read. [`Kind::Invalid`]: a GEM handle of another open file.
+pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access) -> Result<Surface> {
+    let file = match buffer {
+        Foreign::DmaBuf(file) => file,
+        Foreign::Kms(handle, card) => {
+            card.gem(&handle)?;
+            handle.export_dma_buf()?
+        }
+        Foreign::Flink(name) => {
+            return Err(Error::new(Stage::Import, Kind::Unsupported)
+                .asked(format!("the buffer of flink name {name}"))
+                .why("a flink name is global, can be guessed, and says nothing about who may use it")
+                .help("export the buffer as a dma-buf (PRIME) and send the descriptor"));
+        }
+    };
+    if layout.modifier() != Modifier::LINEAR {
+        return Err(Error::new(Stage::Import, Kind::Unsupported)
+            .asked(format!("a stranger's buffer with {}", layout.modifier()))
+            .found(format!("device {device}"))
+            .why("only what a carrier tells is known of it, and that is not enough to decode this layout")
+            .help("LINEAR, or a handle of the producer's"));
+    }
+    let memory = Memory::import(file, layout.size(), None, access)?;
+    if !memory.is_dma_buf() {
+        return Err(Error::new(Stage::Import, Kind::Malformed).asked("a dma-buf").found("a memfd"));
+    }
+    let class = if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
+    let writers = if access == Access::Write { Writers::Open } else { Writers::Named(0) };
+    produced(Produced {
+        device,
+        layout: *layout,
+        cells: Cells::none(),
+        exports: Exports {
+            state: ExportState::new(Compression::None),
+            sealing: Sealing::new(writers, class, memory.kind()),
+        },
+        memory,
+        pool: Pool::create(1)?,
+        index: 0,
+    })
 }
 
 /// The metadata of pixels of which only the descriptor arrived, through a carrier that knows nothing of handover. `None`:

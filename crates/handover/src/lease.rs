@@ -90,6 +90,12 @@ impl Share {
         self.parts.get(part).map(Part::reservation)
     }
 
+    /// Has any surface of it a reservation in the kernel?
+    #[inline]
+    pub(crate) fn has_dma_buf(&self) -> bool {
+        self.parts.iter().any(|part| part.surface.0.memory.is_dma_buf())
+    }
+
     /// Is this entry one of ours? (Indices of one pool; good enough to print who else holds what.)
     pub(crate) fn has(&self, surface: u32, index: u8) -> bool {
         self.parts.iter().any(|part| part.entry.surface == surface && part.entry.index == index)
@@ -146,8 +152,10 @@ impl Drop for Share {
 
 impl Lease {
     /// The turn has come. The content is compared once more: the layout may have changed while we waited.
-    pub(crate) fn granted(share: Arc<Share>) -> Result<Self> {
-        let mut torn = None;
+    ///
+    /// `failed`: errno that a device's work before us failed with.
+    pub(crate) fn granted(share: Arc<Share>, failed: Option<u32>) -> Result<Self> {
+        let mut torn = failed;
         for part in share.parts() {
             part.surface.check_content()?;
             torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.wish.region));

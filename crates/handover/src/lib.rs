@@ -30,11 +30,13 @@ pub mod release;
 pub mod stream;
 mod surface;
 pub mod transport;
+mod waiting;
 
 pub use access::{View, ViewMut};
 pub use acquire::{Acquire, Wish, acquire, try_acquire};
 pub use allocate::{Options, allocate};
 pub use backend::software::sealing::Writers;
+pub use backend::{Backend, MemoryKind, Order};
 pub use deadline::Deadline;
 pub use device::Device;
 pub use error::{Blocked, Error, Holder, Kind, Result};

@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 
 use handover_model::Stage;
 
-use crate::acquire::{Refusal, Waiting, Wish, check, make_room, try_line_up};
+use crate::acquire::{Refusal, Wish, check, make_room, try_line_up};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::Fence;
 use crate::lease::{Lease, Part, Share};
 use crate::surface::lock;
+use crate::waiting::Waiting;
 
 type Job = Box<dyn FnOnce(&Lease) -> Result<()> + Send>;
 
@@ -222,7 +223,7 @@ impl Submission {
             fence.wait(self.deadline)?;
         }
         self.waiting.wait(&self.share, self.deadline, Stage::Acquire)?;
-        Lease::granted(Arc::clone(&self.share))
+        Lease::granted(Arc::clone(&self.share), self.waiting.failed())
     }
 
     fn run_job(&mut self, lease: &Lease) -> Result<()> {

@@ -1,12 +1,14 @@
 //! A surface in this process: its memory, its layout, its place in a reservation, and what this side may do with it.
 
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
-use crate::backend::software::memory::Memory;
+use crate::backend::memory::{Memory, MemoryKind};
+use crate::backend::Order;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::Sealing;
 use crate::device::{Codec, Device};
@@ -91,6 +93,22 @@ impl Surface {
     /// Identity of reservation and memory.
     pub fn id(&self) -> SurfaceId {
         SurfaceId { reservation: (self.0.pool.identity(), self.0.index), memory: self.0.memory.identity() }
+    }
+
+    /// Memfd or dma-buf.
+    pub fn memory_kind(&self) -> MemoryKind {
+        self.0.memory.kind()
+    }
+
+    /// The descriptor of the pixels: a dma-buf for devices to import, or a memfd. Borrowed: importing it anywhere does not
+    /// close it.
+    pub fn pixels_fd(&self) -> BorrowedFd<'_> {
+        self.0.memory.file()
+    }
+
+    /// Whom submissions to it are ordered with.
+    pub fn order(&self) -> Order {
+        if self.0.memory.is_dma_buf() { Order::AmongPeers } else { Order::Atomic }
     }
 
     /// Is this the producer's side?

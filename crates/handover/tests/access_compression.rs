@@ -114,6 +114,7 @@ fn a_byte_that_means_nothing_is_an_error_and_only_for_its_tile() {
     assert_eq!(*refusal("flush", flush(&held, &shared.ours)).kind(), Kind::Malformed);
     let view = held.write(&shared.ours).unwrap();
     assert_eq!(*refusal("write", view.write(0, Elements(9), 9, &[1; 4])).kind(), Kind::Malformed);
+    drop(view);
     held.release().unwrap();
     assert_eq!(*refusal("export", export(&shared.ours, ExportFlags::WRITE, soon())).kind(), Kind::Malformed);
     assert!(shared.ours.metadata().unwrap() == shared.theirs[0].metadata().unwrap());
@@ -132,6 +133,7 @@ fn a_part_of_a_compressed_tile_is_written_into_its_colour() {
         let view = held.write(&shared.ours).unwrap();
         view.clear(colour).unwrap();
         view.write(0, Elements(7), 7, &bytes_of(&[1, 2])).unwrap();
+        drop(view);
         held.release().unwrap();
         let mut expected = vec![colour; 20 * 12];
         expected[7 * 20 + 7] = 1;

@@ -41,6 +41,7 @@ fn written(surface: &Surface) -> Lease {
         }
         view.write_image(plane, &spread[..stride * (rows - 1) + row], stride).unwrap();
     }
+    drop(view);
     held
 }
 
@@ -172,6 +173,7 @@ fn a_byte_buffer_is_one_row_of_bytes() {
             assert_eq!(*refusal(&what, view.read(plane, Elements(x), y, &mut into)).kind(), Kind::Invalid);
             assert_eq!(*refusal(&what, view.write(plane, Elements(x), y, &into)).kind(), Kind::Invalid);
         }
+        drop(view);
         held.release().unwrap();
         let theirs = share(&ours, Device::PLAIN);
         let held = lease(&theirs, Access::Read);

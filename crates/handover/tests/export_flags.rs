@@ -61,6 +61,7 @@ fn draw(surface: &Surface, colour: u32) -> (Vec<u32>, Vec<u32>) {
     let view = lease.write(surface).unwrap();
     view.clear(colour).unwrap();
     view.write(0, Elements(6), 9, &bytes_of(&[1, 2, 3, 4])).unwrap();
+    drop(view);
     lease.release().unwrap();
     let picture = |clear: u32| {
         let mut pixels = vec![colour; PIXELS];

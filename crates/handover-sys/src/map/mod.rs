@@ -50,7 +50,20 @@ impl Mapping {
     /// Errors: `EPERM` (sealed), `EACCES` (read-only descriptor), `EINVAL` (`len` is 0, or past the end of a regular
     /// file: touching such a page would be a `SIGBUS`), `ENODEV` (pipe, socket), `ENOMEM`.
     pub fn new(fd: impl AsFd, len: usize, populate: Populate) -> io::Result<Self> {
-        Region::new(fd, len, ProtFlags::READ | ProtFlags::WRITE, populate).map(Self)
+        Region::new(fd, 0, len, ProtFlags::READ | ProtFlags::WRITE, populate).map(Self)
+    }
+
+    /// Maps `len` bytes from `offset`, a multiple of the page size: a part of a file, or a buffer of a DRM or V4L2 node under the
+    /// offset that the node has named for it ([`drm::dumb::map_offset`](crate::drm::dumb::map_offset),
+    /// [`v4l2::query_buffer`](crate::v4l2::query_buffer)). A node's buffer cannot be mapped past its end (`EINVAL`).
+    ///
+    /// Other character devices are refused (`ENODEV`) under an offset: what lies there may be any memory of the machine, this
+    /// process's own too (`/dev/mem`).
+    ///
+    /// Call, permission, blocking, retries, errors: as [`Mapping::new`]; also `EINVAL` (an offset between two pages, or one that
+    /// names no buffer), `EACCES` (a GEM handle of another open file).
+    pub fn new_at(fd: impl AsFd, offset: u64, len: usize) -> io::Result<Self> {
+        Region::new(fd, offset, len, ProtFlags::READ | ProtFlags::WRITE, Populate::Later).map(Self)
     }
 
     /// Bytes mapped, as asked for.
@@ -108,7 +121,7 @@ impl ReadMapping {
     /// Call: `fstat`, `mmap(PROT_READ, MAP_SHARED)`. Permission: `fd` is open for reading. May block, retries, errors:
     /// as [`Mapping::new`], without `EPERM`.
     pub fn new(fd: impl AsFd, len: usize, populate: Populate) -> io::Result<Self> {
-        Region::new(fd, len, ProtFlags::READ, populate).map(Self)
+        Region::new(fd, 0, len, ProtFlags::READ, populate).map(Self)
     }
 
     /// Bytes mapped, as asked for.
@@ -170,16 +183,20 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    fn new(fd: impl AsFd, length: usize, protection: ProtFlags, populate: Populate) -> io::Result<Self> {
+    fn new(fd: impl AsFd, offset: u64, length: usize, protection: ProtFlags, populate: Populate) -> io::Result<Self> {
         let fd = fd.as_fd();
         // The language has no slices above isize::MAX.
         if isize::try_from(length).is_err() || length == 0 {
             return Err(Errno::INVAL.into());
         }
+        let last = u64::try_from(length).ok().and_then(|length| offset.checked_add(length)).ok_or(Errno::INVAL)?;
         if let Some(end) = file::regular_size(fd)?
-            && u64::try_from(length).map_err(|_| Errno::INVAL)? > end
+            && last > end
         {
             return Err(Errno::INVAL.into());
+        }
+        if offset != 0 && !file::takes_offset(fd)? {
+            return Err(Errno::NODEV.into());
         }
         let mut flags = MapFlags::SHARED;
         flags.set(MapFlags::POPULATE, populate == Populate::Now);

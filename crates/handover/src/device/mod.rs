@@ -10,7 +10,7 @@ mod offers;
 use std::fmt;
 
 use handover_model::metadata::blocks as codec;
-use handover_model::{Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::{Access, Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::error::{Error, Kind, Result};
@@ -199,6 +199,8 @@ impl Codec {
             && codec.is_tracking()
             && let Some(pixels) = surface.0.memory.pixels_mut()
         {
+            // A refused bracket cannot be told here; without it a device might see less, the CPUs see everything.
+            let _bracket = surface.0.memory.begin(Access::Write);
             // Only bytes of our own mapping are touched; there is nothing that could refuse.
             let _ = codec.resolve(&pixels);
         }

@@ -10,10 +10,10 @@ use handover_sys::map::{Mapping, Populate};
 use handover_sys::memfd::{self, Seals};
 use handover_sys::{file, futex, ofd};
 
-use super::memory;
 use super::reservation::Reservation;
 use super::reservation::layout::{ABI, FEATURES, MAGIC, PAGE, PARTICIPANTS, SURFACES, file_size, header};
 use super::reservation::platform::Platform;
+use crate::backend::memory;
 use crate::error::os;
 
 /// A mapped control file.

@@ -8,9 +8,12 @@ use std::os::fd::BorrowedFd;
 use handover_model::{ReadOnly, Stage};
 use handover_sys::memfd::{self, Seals};
 
+use crate::backend::memory::MemoryKind;
 use crate::error::{Error, Kind, Result, os};
 
 /// Who will write a surface, said when it is allocated.
+///
+/// What the kernel makes of that depends on the memory. For the memfds of the software backend:
 ///
 #[doc = include_str!("../../../READ_ONLY.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,13 +32,16 @@ pub enum Writers {
 #[derive(Debug)]
 pub(crate) struct Sealing {
     writers: Writers,
+    /// What the memory gives to READ handles. Only where it is `Sealed` or `Descriptor` of a memfd is there a seal at all.
+    class: ReadOnly,
+    is_memfd: bool,
     write_exports: u32,
     mapped: u32,
 }
 
 impl Sealing {
     /// Puts on the seals that can go on before any descriptor is sent. The producer has mapped already.
-    pub(crate) fn begin(writers: Writers, memory: BorrowedFd<'_>) -> Result<Self> {
+    pub(super) fn seal(writers: Writers, memory: BorrowedFd<'_>) -> Result<()> {
         let seals = match writers {
             Writers::Me => Seals::SHRINK | Seals::GROW | Seals::FUTURE_WRITE | Seals::SEAL,
             // SEAL must wait: it would keep us from adding FUTURE_WRITE later. Until then a hostile writer can add it
@@ -44,8 +50,12 @@ impl Sealing {
             Writers::Named(_) => Seals::SHRINK | Seals::GROW | Seals::FUTURE_WRITE | Seals::SEAL,
             Writers::Open => Seals::SHRINK | Seals::GROW | Seals::SEAL,
         };
-        memfd::add_seals(memory, seals).map_err(os(Stage::Allocate, "seal the pixels"))?;
-        Ok(Self { writers, write_exports: 0, mapped: 0 })
+        memfd::add_seals(memory, seals).map_err(os(Stage::Allocate, "seal the pixels"))
+    }
+
+    /// Nothing exported yet. `class`: what the backend says of its memory for these writers.
+    pub(crate) fn new(writers: Writers, class: ReadOnly, kind: MemoryKind) -> Self {
+        Self { writers, class, is_memfd: kind == MemoryKind::Memfd, write_exports: 0, mapped: 0 }
     }
 
     fn is_sealed(&self) -> bool {
@@ -58,10 +68,7 @@ impl Sealing {
 
     /// What keeps holders of a READ handle from writing.
     pub(crate) fn read_only(&self) -> ReadOnly {
-        match self.writers {
-            Writers::Me | Writers::Named(_) => ReadOnly::Sealed,
-            Writers::Open => ReadOnly::Descriptor,
-        }
+        self.class
     }
 
     /// May a handle with WRITE, or without, go out now? Counts it if so.
@@ -74,8 +81,8 @@ impl Sealing {
             (Writers::Open, _) => Ok(()),
             (_, true) if self.is_sealed() => refuse(
                 Kind::Sealed,
-                "a surface sealed against new writers".into(),
-                "a seal is for ever, for its maker too",
+                if self.is_memfd { "a surface sealed against new writers" } else { "a surface with all its writers" }.into(),
+                if self.is_memfd { "a seal is for ever, for its maker too" } else { "it was allocated for no more of them" },
                 "allocate with Writers::Named(n) or Writers::Open",
             ),
             (Writers::Named(n), true) if self.write_exports >= n => refuse(
@@ -84,6 +91,8 @@ impl Sealing {
                 "the surface was allocated for that many writers",
                 "allocate with more writers",
             ),
+            // Without a seal to come, there is nothing that a reader must not be ahead of.
+            (Writers::Named(_), false) if !self.is_memfd => Ok(()),
             (Writers::Named(n), false) if !self.is_sealed() => refuse(
                 Kind::WritersPending,
                 format!("{} of {n} writers mapped", self.mapped),
@@ -111,7 +120,7 @@ impl Sealing {
         }
         // Counted only once it is sealed: a hostile writer can add SEAL himself, which keeps us from adding the rest, and
         // READ handles would then go out that say they are sealed and are not.
-        if matches!(self.writers, Writers::Named(n) if self.mapped + 1 >= n) {
+        if self.is_memfd && matches!(self.writers, Writers::Named(n) if self.mapped + 1 >= n) {
             memfd::add_seals(memory, Seals::FUTURE_WRITE | Seals::SEAL).map_err(|error| {
                 os(Stage::Export, "seal the pixels after the last writer")(error)
                     .help("a writer sealed them first; allocate anew, without it")

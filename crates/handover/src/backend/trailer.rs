@@ -20,7 +20,7 @@ use handover_sys::file;
 use handover_sys::map::{Mapping, Populate, ReadMapping};
 use handover_sys::memfd::Seals;
 
-use super::memory::{self, PAGE};
+use super::memory::{self, MemoryKind, PAGE};
 use crate::error::os;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"hndovrmd");
@@ -72,8 +72,13 @@ pub(super) fn write(map: &Mapping, inode: u64, metadata: &Metadata) {
 /// [`Kind::Contended`]: it changed as often as it was looked at.
 pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
     let stage = Stage::Import;
-    // A file that could shrink under the mapping is not one of ours.
-    if !memory::seals(stage, file).is_ok_and(|seals| seals.contains(Seals::SHRINK)) {
+    // A file that could shrink under the mapping is not one of ours. A dma-buf cannot.
+    let is_fixed = match memory::kind(stage, file) {
+        Ok(MemoryKind::Memfd) => memory::seals(stage, file).is_ok_and(|seals| seals.contains(Seals::SHRINK)),
+        Ok(MemoryKind::DmaBuf) => true,
+        Err(_) => false,
+    };
+    if !is_fixed {
         return Ok(None);
     }
     let size = file::size(file).map_err(os(stage, "read the size of the pixels"))?;
@@ -81,7 +86,12 @@ pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
         return Ok(None);
     };
     let inode = file::identity(file).map_err(os(stage, "read the identity of the pixels"))?.inode;
-    let map = ReadMapping::new(file, length, Populate::Later).map_err(os(stage, "map the pixels"))?;
+    let map = match ReadMapping::new(file, length, Populate::Later) {
+        Ok(map) => map,
+        // A dma-buf whose exporter lets no CPU in is none of ours.
+        Err(error) if is_unmappable(&error) => return Ok(None),
+        Err(error) => return Err(os(stage, "map the pixels")(error)),
+    };
     let start = length.saturating_sub(PAGE as usize);
     let load = |at: usize| map.load64_relaxed(start + at).map_or(0, u64::from_le);
     for _ in 0..TRIES {
@@ -106,3 +116,11 @@ pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
         .asked("the metadata behind the pixels")
         .found(format!("it changed {TRIES} times while it was being read")))
 }
+
+fn is_unmappable(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) || error.raw_os_error() == Some(ENODEV)
+}
+
+/// "No such device": what `mmap` answers for a file that cannot be mapped.
+const ENODEV: i32 = 19;
