@@ -144,8 +144,10 @@ fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Resu
     let read_only = if writes { ReadOnly::Unenforced } else { sealing.read_only() };
     let pixels = match read_only {
         // A dma-buf cannot be reopened: its one description has the mode of its first export.
-        ReadOnly::Descriptor if inner.memory.kind() == MemoryKind::Memfd => file::reopen(inner.memory.file(), Reopen::ReadOnly)
-            .map_err(os(Stage::Export, "open the pixels read-only through /proc/self/fd"))?,
+        ReadOnly::Descriptor if inner.memory.kind() == MemoryKind::Memfd => {
+            file::reopen(inner.memory.file(), Reopen::ReadOnly)
+                .map_err(os(Stage::Export, "open the pixels read-only through /proc/self/fd"))?
+        }
         _ => file::duplicate(inner.memory.file()).map_err(os(Stage::Export, "duplicate the pixels' descriptor"))?,
     };
     Ok(Handle {

@@ -131,7 +131,8 @@ pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access)
     if !memory.is_dma_buf() {
         return Err(Error::new(Stage::Import, Kind::Malformed).asked("a dma-buf").found("a memfd"));
     }
-    let class = if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
+    let class =
+        if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
     let writers = if access == Access::Write { Writers::Open } else { Writers::Named(0) };
     produced(Produced {
         device,

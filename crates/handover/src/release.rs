@@ -36,11 +36,17 @@ impl Lease {
                 .help("allocate it from a backend of linux, or wait for the fence and release then"));
         }
         for part in parts {
-            dma_buf::import_sync_file(part.surface.0.memory.file(), direction(part.wish.usage), fence).map_err(|error| {
-                let unsupported = error.raw_os_error() == Some(ENOTTY);
-                let error = os(Stage::Release, "import a fence into a dma-buf")(error);
-                if unsupported { error.help("a kernel from 6.0 on; here, wait for the fence and release then") } else { error }
-            })?;
+            dma_buf::import_sync_file(part.surface.0.memory.file(), direction(part.wish.usage), fence).map_err(
+                |error| {
+                    let unsupported = error.raw_os_error() == Some(ENOTTY);
+                    let error = os(Stage::Release, "import a fence into a dma-buf")(error);
+                    if unsupported {
+                        error.help("a kernel from 6.0 on; here, wait for the fence and release then")
+                    } else {
+                        error
+                    }
+                },
+            )?;
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
-use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::Order;
+use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::Sealing;
 use crate::device::{Codec, Device};

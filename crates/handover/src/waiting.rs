@@ -55,7 +55,9 @@ impl Pending {
     }
 
     fn is_over(&self, deadline: Option<Monotonic>) -> Result<bool> {
-        poll::poll(&mut [self.entry()], deadline).map(|ready| ready > 0).map_err(os(Stage::Acquire, "wait for a kernel fence"))
+        poll::poll(&mut [self.entry()], deadline)
+            .map(|ready| ready > 0)
+            .map_err(os(Stage::Acquire, "wait for a kernel fence"))
     }
 
     fn describe(&self) -> String {
@@ -93,7 +95,8 @@ impl KernelFences {
                 Ok(fence) => Pending::Fence(SyncFile::of(fence)),
                 Err(error) if error.raw_os_error() == Some(ENOTTY) => {
                     let interest = if direction == Direction::READ { Interest::READ } else { Interest::WRITE };
-                    let copy = file::duplicate(buffer).map_err(os(Stage::Acquire, "duplicate a dma-buf's descriptor"))?;
+                    let copy =
+                        file::duplicate(buffer).map_err(os(Stage::Acquire, "duplicate a dma-buf's descriptor"))?;
                     Pending::Buffer(copy, interest)
                 }
                 Err(error) => return Err(os(Stage::Acquire, "export the fences of a dma-buf")(error)),

@@ -1,5 +1,11 @@
 //! Acquire on dma-bufs: entries of the control file first, then the fences of the kernel. Fences come from vgem.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 mod common;
 #[path = "common/kernel.rs"]

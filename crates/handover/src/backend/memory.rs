@@ -209,7 +209,8 @@ impl Memory {
             match dma_buf::sync_start(&self.file, direction) {
                 Ok(()) => return Ok(Some(Bracket { file: self.file.as_fd(), direction })),
                 // A signal, or an exporter that was itself interrupted: nothing has begun.
-                Err(error) if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock) => {}
+                Err(error)
+                    if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock) => {}
                 Err(error) => return Err(os(Stage::Access, "begin CPU access to a dma-buf")(error)),
             }
         }
@@ -273,8 +274,9 @@ pub(crate) fn kind(stage: Stage, file: BorrowedFd<'_>) -> Result<MemoryKind> {
 /// not come back, and whoever touches it then gets SIGBUS: no seal helps against that.
 pub(crate) fn seals(stage: Stage, file: BorrowedFd<'_>) -> Result<Seals> {
     static OURS: OnceLock<u64> = OnceLock::new();
-    let seals = memfd::seals(file)
-        .map_err(|error| os(stage, "read the seals of a memfd")(error).why("a memfd is wanted here, and this is none"))?;
+    let seals = memfd::seals(file).map_err(|error| {
+        os(stage, "read the seals of a memfd")(error).why("a memfd is wanted here, and this is none")
+    })?;
     let device = |file: BorrowedFd<'_>| {
         file::identity(file).map(|identity| identity.device).map_err(os(stage, "read the identity of a memfd"))
     };

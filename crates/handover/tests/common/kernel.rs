@@ -29,9 +29,8 @@ pub(crate) fn udmabuf() -> Option<Arc<dyn Backend>> {
 /// Every source of dma-bufs that the guest has. Empty after a skip.
 pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
     let heap = need("dma-heap", Heap::open("system")).map(|backend| Arc::new(backend) as Arc<dyn Backend>);
-    let dumb = |driver: &str| {
-        need(driver, Card::of_driver(driver)).map(|card| Arc::new(Dumb::of(card)) as Arc<dyn Backend>)
-    };
+    let dumb =
+        |driver: &str| need(driver, Card::of_driver(driver)).map(|card| Arc::new(Dumb::of(card)) as Arc<dyn Backend>);
     [udmabuf(), heap, dumb("vgem"), dumb("virtio_gpu")].into_iter().flatten().collect()
 }
 

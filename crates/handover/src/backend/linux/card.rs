@@ -61,7 +61,9 @@ impl Card {
         let path = path.as_ref();
         let file = drm::open(path).map_err(|error| {
             let help = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "membership in the group `video` (cards) or `render` (render nodes)",
+                std::io::ErrorKind::PermissionDenied => {
+                    "membership in the group `video` (cards) or `render` (render nodes)"
+                }
                 _ => "a driver for the device; `handover devices` lists the nodes there are",
             };
             os(Stage::Import, format!("open {}", path.display()))(error).help(help)
@@ -72,7 +74,8 @@ impl Card {
     /// Takes a node that somebody else opened, a session manager for example.
     pub fn of(file: OwnedFd, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let version = drm::version(&file).map_err(os(Stage::Import, format!("ask {} for its driver", path.display())))?;
+        let version =
+            drm::version(&file).map_err(os(Stage::Import, format!("ask {} for its driver", path.display())))?;
         Ok(Self(Arc::new(Node { file, path, driver: version.name, handles: Mutex::default() })))
     }
 

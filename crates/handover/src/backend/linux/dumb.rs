@@ -64,7 +64,8 @@ impl Backend for Dumb {
                 prime::Access::ReadWrite => None,
                 // The maker writes through the card, which is open for writing.
                 prime::Access::ReadOnly => {
-                    let offset = dumb::map_offset(&self.0, made.gem).map_err(os(stage, "find where a dumb buffer is mapped"))?;
+                    let offset =
+                        dumb::map_offset(&self.0, made.gem).map_err(os(stage, "find where a dumb buffer is mapped"))?;
                     let length = usize::try_from(made.size).map_err(|_| Error::new(stage, Kind::Invalid))?;
                     Some(Mapping::new_at(&self.0, offset, length).map_err(os(stage, "map a dumb buffer"))?)
                 }
@@ -91,7 +92,9 @@ struct Shape {
 impl Shape {
     fn of(layout: &Layout) -> Result<Self> {
         let refused = |why: &'static str| {
-            Error::new(Stage::Allocate, Kind::Unsupported).asked(format!("a dumb buffer with {}", layout.modifier())).why(why)
+            Error::new(Stage::Allocate, Kind::Unsupported)
+                .asked(format!("a dumb buffer with {}", layout.modifier()))
+                .why(why)
         };
         if layout.modifier() != Modifier::LINEAR {
             return Err(refused("dumb buffers are linear").help("negotiate LINEAR"));
@@ -110,7 +113,9 @@ impl Shape {
         let width = pixels.and_then(|pixels| u32::try_from(pixels).ok());
         let height = u32::try_from(size.get().div_ceil(stride.get().max(1))).ok();
         match (width, height) {
-            (Some(width), Some(height)) => Ok(Self { width, height, bits: u32::try_from(bits).unwrap_or(u32::MAX), stride, size }),
+            (Some(width), Some(height)) => {
+                Ok(Self { width, height, bits: u32::try_from(bits).unwrap_or(u32::MAX), stride, size })
+            }
             _ => Err(refused("it is too large")),
         }
     }

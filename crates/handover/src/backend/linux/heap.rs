@@ -27,7 +27,9 @@ impl Heap {
             let found = error.to_string();
             let there = dma_heap::names().unwrap_or_default();
             let help = match (error.kind(), there.as_slice()) {
-                (std::io::ErrorKind::PermissionDenied, _) => "membership in the group of the node (often `video`), or a udev rule".into(),
+                (std::io::ErrorKind::PermissionDenied, _) => {
+                    "membership in the group of the node (often `video`), or a udev rule".into()
+                }
                 (_, []) => "a kernel with CONFIG_DMABUF_HEAPS_SYSTEM; this one has no heap".to_owned(),
                 (_, there) => format!("one of {}", there.join(", ")),
             };

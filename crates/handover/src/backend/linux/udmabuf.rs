@@ -23,7 +23,9 @@ impl Udmabuf {
     pub fn open() -> Result<Self> {
         udmabuf::open().map(Self).map_err(|error| {
             let help = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "membership in the group of the node (often `kvm` or `video`), or a udev rule",
+                std::io::ErrorKind::PermissionDenied => {
+                    "membership in the group of the node (often `kvm` or `video`), or a udev rule"
+                }
                 _ => "`modprobe udmabuf`, or a kernel with CONFIG_UDMABUF",
             };
             os(Stage::Allocate, format!("open {}", udmabuf::PATH))(error).help(help)
@@ -32,7 +34,8 @@ impl Udmabuf {
 
     pub(crate) fn make(&self, size: Bytes) -> Result<OwnedFd> {
         let stage = Stage::Allocate;
-        let pages = memfd::create("handover-udmabuf", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
+        let pages =
+            memfd::create("handover-udmabuf", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
         // The kernel demands SHRINK and refuses FUTURE_WRITE. GROW and SEAL keep the file as it is.
         memfd::add_seals(&pages, Seals::SHRINK | Seals::GROW | Seals::SEAL).map_err(os(stage, "seal the pages"))?;
         udmabuf::create(&self.0, &pages, 0, size.get()).map_err(|error| {

@@ -81,8 +81,13 @@ impl Sealing {
             (Writers::Open, _) => Ok(()),
             (_, true) if self.is_sealed() => refuse(
                 Kind::Sealed,
-                if self.is_memfd { "a surface sealed against new writers" } else { "a surface with all its writers" }.into(),
-                if self.is_memfd { "a seal is for ever, for its maker too" } else { "it was allocated for no more of them" },
+                if self.is_memfd { "a surface sealed against new writers" } else { "a surface with all its writers" }
+                    .into(),
+                if self.is_memfd {
+                    "a seal is for ever, for its maker too"
+                } else {
+                    "it was allocated for no more of them"
+                },
                 "allocate with Writers::Named(n) or Writers::Open",
             ),
             (Writers::Named(n), true) if self.write_exports >= n => refuse(
