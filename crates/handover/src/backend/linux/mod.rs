@@ -25,6 +25,7 @@
 //! | `udmabuf`, `heap`, `dumb` | sources of memory |
 //! | `card` | an open DRM node: handles of buffers, kept by identity |
 //! | `sync_file` | a kernel fence |
+//! | `timeline` | points that a driver keeps, submitted or not yet |
 //!
 //! [`EXPORT_SYNC_FILE`]: handover_sys::dma_buf::export_sync_file
 
@@ -32,10 +33,12 @@ mod card;
 mod dumb;
 mod heap;
 pub mod sync_file;
+mod timeline;
 mod udmabuf;
 
 pub use card::{Card, KmsHandle};
 pub use dumb::Dumb;
 pub use heap::Heap;
 pub use sync_file::SyncFile;
+pub use timeline::{Reached, Timeline};
 pub use udmabuf::Udmabuf;
