@@ -165,3 +165,24 @@ fn mappings_and_views_cross_threads() {
     crosses::<Pixels<'_>>();
     crosses::<PixelsMut<'_>>();
 }
+
+#[test]
+fn a_part_is_mapped_under_its_offset() {
+    let file = memfd::create("two pages", 8192).expect("memfd");
+    let whole = Mapping::new(&file, 8192, Populate::Later).expect("map");
+    let part = Mapping::new_at(&file, 4096, 4096).expect("map the second page");
+    part.words32()[1].store(7, Ordering::Relaxed);
+    assert_eq!(whole.words32()[1025].load(Ordering::Relaxed), 7);
+    assert_eq!(errno(Mapping::new_at(&file, 4096, 4097)), Some(libc::EINVAL), "past the end");
+    assert_eq!(errno(Mapping::new_at(&file, 8192, 4096)), Some(libc::EINVAL), "past the end");
+    assert_eq!(errno(Mapping::new_at(&file, 1, 4096)), Some(libc::EINVAL), "between pages");
+    assert_eq!(errno(Mapping::new_at(&file, u64::MAX - 4095, 4096)), Some(libc::EINVAL), "past all numbers");
+}
+
+/// Under an offset, a device may be any memory of the machine (/dev/mem).
+#[test]
+fn a_device_of_unknown_offsets_is_mapped_at_its_beginning_only() {
+    let zero = std::fs::OpenOptions::new().read(true).write(true).open("/dev/zero").expect("open");
+    Mapping::new_at(&zero, 0, 4096).expect("map");
+    assert_eq!(errno(Mapping::new_at(&zero, 4096, 4096)), Some(libc::ENODEV));
+}

@@ -250,6 +250,6 @@ fn info<T: Answer>(fd: impl AsFd, query: u32, argument: [u32; 4], answer: &mut [
 }
 
 fn metadata_request(gem: Gem, op: u32) -> GemMetadata {
-    let data = MetadataData { flags: 0, tiling_info: 0, data_size_bytes: 0, data: [0; BLOCK_MAX / 4] };
+    let data = MetadataData { flags: 0, tiling_info: 0, data_size_bytes: 0, data: [0; BLOCK_MAX / 4], pad: 0 };
     GemMetadata { handle: gem.0, op, data }
 }

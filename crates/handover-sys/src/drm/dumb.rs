@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::Gem;
 use crate::ioctl::{self, Retry};
-use crate::uapi::mode::{self, CreateDumb, DestroyDumb, MapDumb};
+use crate::uapi::dumb::{self, CreateDumb, DestroyDumb, MapDumb};
 
 /// A dumb buffer and what the driver made of the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub struct Dumb {
 ///
 /// Call: `DRM_IOCTL_MODE_CREATE_DUMB`. Node: a card; a render node refuses (`EACCES`). Permission: none besides; not the
 /// master's. May block: while memory is found. Since: 2.6.39. Retries: none; `EINTR` and `EAGAIN` are repeated.
-/// Errors: `EOPNOTSUPP` or `ENOSYS` (the driver has none: [`DUMB_BUFFER`](crate::drm::Cap) says so), `EINVAL` (a zero, or more
+/// Errors: `EOPNOTSUPP` or `ENOSYS` (the driver has none: [`Cap::DumbBuffer`](super::Cap::DumbBuffer) says so), `EINVAL` (a zero, or more
 /// bytes than 32 bits count), `ENOMEM`.
 pub fn create(fd: impl AsFd, width: u32, height: u32, bpp: u32) -> io::Result<Dumb> {
     let mut create = CreateDumb { width, height, bpp, ..CreateDumb::default() };
     // SAFETY: `struct drm_mode_create_dumb` holds no address.
-    unsafe { ioctl::call(fd, &mode::CREATE_DUMB, &mut create, Retry::Drm) }?;
+    unsafe { ioctl::call(fd, &dumb::CREATE_DUMB, &mut create, Retry::Drm) }?;
     Ok(Dumb { gem: Gem(create.handle), pitch: create.pitch, size: create.size })
 }
 
@@ -40,7 +40,7 @@ pub fn create(fd: impl AsFd, width: u32, height: u32, bpp: u32) -> io::Result<Du
 pub fn map_offset(fd: impl AsFd, gem: Gem) -> io::Result<u64> {
     let mut map = MapDumb { handle: gem.0, ..MapDumb::default() };
     // SAFETY: `struct drm_mode_map_dumb` holds no address; the offset that comes back is a number.
-    unsafe { ioctl::call(fd, &mode::MAP_DUMB, &mut map, Retry::Drm) }?;
+    unsafe { ioctl::call(fd, &dumb::MAP_DUMB, &mut map, Retry::Drm) }?;
     Ok(map.offset)
 }
 
@@ -51,6 +51,6 @@ pub fn map_offset(fd: impl AsFd, gem: Gem) -> io::Result<u64> {
 pub fn destroy(fd: impl AsFd, gem: Gem) -> io::Result<()> {
     let mut destroy = DestroyDumb { handle: gem.0 };
     // SAFETY: `struct drm_mode_destroy_dumb` holds no address.
-    unsafe { ioctl::call(fd, &mode::DESTROY_DUMB, &mut destroy, Retry::Drm) }?;
+    unsafe { ioctl::call(fd, &dumb::DESTROY_DUMB, &mut destroy, Retry::Drm) }?;
     Ok(())
 }

@@ -145,9 +145,9 @@ pub fn wait(fd: impl AsFd, syncobjs: &[Syncobj], flags: Wait, deadline: Option<M
 /// As [`wait`], for a point of each: until it is complete, or with [`Wait::AVAILABLE`] until it was submitted.
 ///
 /// Call: `DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT`. May block: until the deadline. Since: 5.2. Retries: none; `EINTR`, and an
-/// `ETIME` before the instant, go on towards it. Errors: `ETIME` (the deadline), `EINVAL` (slices of different length; nothing submitted at the
-/// point or above, without [`Wait::FOR_SUBMIT`]; an unknown flag, or [`Wait::DEADLINE`] without one), `ENOENT` (no such
-/// handle), `ENOMEM`.
+/// `ETIME` before the instant, go on towards it. Errors: `ETIME` (the deadline), `EINVAL` (slices of different length;
+/// nothing submitted at the point or above, without [`Wait::FOR_SUBMIT`]; an unknown flag, or [`Wait::DEADLINE`] without
+/// one), `ENOENT` (no such handle), `ENOMEM`.
 pub fn timeline_wait(
     fd: impl AsFd,
     syncobjs: &[Syncobj],

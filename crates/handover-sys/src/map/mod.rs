@@ -201,8 +201,9 @@ impl Region {
         let mut flags = MapFlags::SHARED;
         flags.set(MapFlags::POPULATE, populate == Populate::Now);
         // SAFETY: mmap with a null hint and without MAP_FIXED takes unused addresses only, so no Rust object and no
-        // other mapping is touched; the descriptor is borrowed for the call.
-        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), length, protection, flags, fd, 0) }?;
+        // other mapping is touched; the descriptor is borrowed for the call. What lies at the offset belongs to the file or
+        // to a buffer of its node, as just tested.
+        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), length, protection, flags, fd, offset) }?;
         let base = NonNull::new(base.cast::<u8>()).ok_or(Errno::NOMEM)?;
         Ok(Self { base, length })
     }

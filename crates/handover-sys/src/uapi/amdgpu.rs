@@ -44,6 +44,8 @@ pub struct MetadataData {
     pub data_size_bytes: u32,
     /// The block.
     pub data: [u32; 64],
+    /// Zero. The header leaves it to the compiler; named here, or bytes of our stack would go to the kernel.
+    pub pad: u32,
 }
 
 /// `struct drm_amdgpu_gem_metadata`

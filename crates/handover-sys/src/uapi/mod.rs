@@ -12,6 +12,9 @@ pub mod udmabuf;
 pub mod vgem;
 
 pub mod amdgpu;
+pub mod dumb;
+pub mod event;
 pub mod kfd;
 pub mod mode;
 pub mod v4l2;
+pub mod v4l2_control;

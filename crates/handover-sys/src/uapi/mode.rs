@@ -255,46 +255,6 @@ pub struct FbCmd2 {
     pub modifier: [u64; 4],
 }
 
-/// `struct drm_mode_create_dumb`
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CreateDumb {
-    /// In, in lines.
-    pub height: u32,
-    /// In, in pixels.
-    pub width: u32,
-    /// In, bits a pixel.
-    pub bpp: u32,
-    /// Zero.
-    pub flags: u32,
-    /// Out.
-    pub handle: u32,
-    /// Out: bytes from a line to the next.
-    pub pitch: u32,
-    /// Out: bytes of the buffer.
-    pub size: u64,
-}
-
-/// `struct drm_mode_map_dumb`
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MapDumb {
-    /// In.
-    pub handle: u32,
-    /// Zero.
-    pub pad: u32,
-    /// Out: the offset that `mmap` of the node takes.
-    pub offset: u64,
-}
-
-/// `struct drm_mode_destroy_dumb`
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DestroyDumb {
-    /// In.
-    pub handle: u32,
-}
-
 /// `struct drm_mode_atomic`
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -357,34 +317,6 @@ pub struct Auth {
     pub magic: u32,
 }
 
-/// `struct drm_event` of `drm.h`: the head of every event.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Event {
-    /// `DRM_EVENT_*`.
-    pub kind: u32,
-    /// Bytes of the event, this head included.
-    pub length: u32,
-}
-
-/// `struct drm_event_vblank` of `drm.h`
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EventVblank {
-    /// The head.
-    pub base: Event,
-    /// As given to the commit.
-    pub user_data: u64,
-    /// When, in seconds of `CLOCK_MONOTONIC`.
-    pub tv_sec: u32,
-    /// And microseconds.
-    pub tv_usec: u32,
-    /// Counts the frames of the CRTC.
-    pub sequence: u32,
-    /// The CRTC; zero before Linux 4.12.
-    pub crtc_id: u32,
-}
-
 /// `DRM_MODE_TYPE_PREFERRED`
 pub const MODE_TYPE_PREFERRED: u32 = 1 << 3;
 /// `DRM_MODE_FB_MODIFIERS`
@@ -423,10 +355,6 @@ pub const PROP_OBJECT: u32 = 1 << 6;
 pub const PROP_SIGNED_RANGE: u32 = 2 << 6;
 /// `DRM_MODE_PROP_ATOMIC`
 pub const PROP_ATOMIC: u32 = 0x8000_0000;
-/// `DRM_EVENT_VBLANK`
-pub const EVENT_VBLANK: u32 = 0x01;
-/// `DRM_EVENT_FLIP_COMPLETE`
-pub const EVENT_FLIP_COMPLETE: u32 = 0x02;
 
 /// `DRM_IOCTL_AUTH_MAGIC`
 pub const AUTH_MAGIC: Request<Auth> = Request::iow(GROUP, 0x11);
@@ -446,12 +374,6 @@ pub const GET_PROPERTY: Request<GetProperty> = Request::iowr(GROUP, 0xaa);
 pub const GET_BLOB: Request<GetBlob> = Request::iowr(GROUP, 0xac);
 /// `DRM_IOCTL_MODE_RMFB`
 pub const REMOVE_FRAMEBUFFER: Request<u32> = Request::iowr(GROUP, 0xaf);
-/// `DRM_IOCTL_MODE_CREATE_DUMB`
-pub const CREATE_DUMB: Request<CreateDumb> = Request::iowr(GROUP, 0xb2);
-/// `DRM_IOCTL_MODE_MAP_DUMB`
-pub const MAP_DUMB: Request<MapDumb> = Request::iowr(GROUP, 0xb3);
-/// `DRM_IOCTL_MODE_DESTROY_DUMB`
-pub const DESTROY_DUMB: Request<DestroyDumb> = Request::iowr(GROUP, 0xb4);
 /// `DRM_IOCTL_MODE_GETPLANERESOURCES`
 pub const GET_PLANE_RESOURCES: Request<GetPlaneRes> = Request::iowr(GROUP, 0xb5);
 /// `DRM_IOCTL_MODE_GETPLANE`

@@ -1,7 +1,7 @@
 //! `include/uapi/drm/drm.h`, the part on synchronisation objects.
 //!
-//! Three structs have grown (`point` after Linux 6.12, the two `deadline_nsec` between 6.1 and 6.12). The DRM core copies what both sides have
-//! and takes the rest as zero, so the long struct works on an older kernel, which ignores the new field.
+//! Three structs have grown (`point` after Linux 6.12, the two `deadline_nsec` between 6.1 and 6.12). The DRM core copies
+//! what both sides have and takes the rest as zero, so the long struct works on an older kernel, which ignores the new field.
 
 use super::drm::GROUP;
 use crate::ioctl::Request;

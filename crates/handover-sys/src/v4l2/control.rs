@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use crate::ioctl::{self, Request, Retry};
-use crate::uapi::v4l2::{self, QueryCtrl};
+use crate::uapi::v4l2_control::{self as uapi, QueryCtrl};
 
 /// An input or an output of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +42,9 @@ pub struct Control {
 pub fn inputs(fd: impl AsFd) -> io::Result<Vec<Input>> {
     let fd = fd.as_fd();
     list(|index| {
-        let mut input = v4l2::Input { index, ..v4l2::Input::default() };
+        let mut input = uapi::Input { index, ..uapi::Input::default() };
         // SAFETY: `struct v4l2_input` holds no address.
-        unsafe { ioctl::call(fd, &v4l2::ENUMINPUT, &mut input, Retry::Interrupted) }?;
+        unsafe { ioctl::call(fd, &uapi::ENUMINPUT, &mut input, Retry::Interrupted) }?;
         Ok(Input { index, name: ioctl::text(&input.name), kind: input.kind })
     })
 }
@@ -55,9 +55,9 @@ pub fn inputs(fd: impl AsFd) -> io::Result<Vec<Input>> {
 pub fn outputs(fd: impl AsFd) -> io::Result<Vec<Input>> {
     let fd = fd.as_fd();
     list(|index| {
-        let mut output = v4l2::Output { index, ..v4l2::Output::default() };
+        let mut output = uapi::Output { index, ..uapi::Output::default() };
         // SAFETY: `struct v4l2_output` holds no address.
-        unsafe { ioctl::call(fd, &v4l2::ENUMOUTPUT, &mut output, Retry::Interrupted) }?;
+        unsafe { ioctl::call(fd, &uapi::ENUMOUTPUT, &mut output, Retry::Interrupted) }?;
         Ok(Input { index, name: ioctl::text(&output.name), kind: output.kind })
     })
 }
@@ -66,7 +66,7 @@ pub fn outputs(fd: impl AsFd) -> io::Result<Vec<Input>> {
 ///
 /// Call: `VIDIOC_G_INPUT`. Permission: none besides the node's. May block: no. Retries: none. Errors: `ENOTTY` (the node has none).
 pub fn current_input(fd: impl AsFd) -> io::Result<u32> {
-    number(fd, &v4l2::G_INPUT, 0)
+    number(fd, &uapi::G_INPUT, 0)
 }
 
 /// Chooses an input. The formats and the format of the queue may change by that.
@@ -74,21 +74,21 @@ pub fn current_input(fd: impl AsFd) -> io::Result<u32> {
 /// Call: `VIDIOC_S_INPUT`. Permission: none besides the node's. May block: no. Retries: none. Errors: `EINVAL` (no such input), `EBUSY`
 /// (buffers are there), `ENOTTY`.
 pub fn set_input(fd: impl AsFd, index: u32) -> io::Result<()> {
-    number(fd, &v4l2::S_INPUT, index).map(drop)
+    number(fd, &uapi::S_INPUT, index).map(drop)
 }
 
 /// The number of the output in use.
 ///
 /// Call: `VIDIOC_G_OUTPUT`. The rest: as [`current_input`].
 pub fn current_output(fd: impl AsFd) -> io::Result<u32> {
-    number(fd, &v4l2::G_OUTPUT, 0)
+    number(fd, &uapi::G_OUTPUT, 0)
 }
 
 /// Chooses an output.
 ///
 /// Call: `VIDIOC_S_OUTPUT`. The rest: as [`set_input`].
 pub fn set_output(fd: impl AsFd, index: u32) -> io::Result<()> {
-    number(fd, &v4l2::S_OUTPUT, index).map(drop)
+    number(fd, &uapi::S_OUTPUT, index).map(drop)
 }
 
 fn number(fd: impl AsFd, request: &Request<i32>, value: u32) -> io::Result<u32> {
@@ -106,9 +106,9 @@ pub fn controls(fd: impl AsFd) -> io::Result<Vec<Control>> {
     let fd = fd.as_fd();
     let mut before = 0;
     list(|_| {
-        let mut query = QueryCtrl { id: before | v4l2::CTRL_FLAG_NEXT_CTRL, ..QueryCtrl::default() };
+        let mut query = QueryCtrl { id: before | uapi::CTRL_FLAG_NEXT_CTRL, ..QueryCtrl::default() };
         // SAFETY: `struct v4l2_queryctrl` holds no address.
-        unsafe { ioctl::call(fd, &v4l2::QUERYCTRL, &mut query, Retry::Interrupted) }?;
+        unsafe { ioctl::call(fd, &uapi::QUERYCTRL, &mut query, Retry::Interrupted) }?;
         before = query.id;
         Ok(Control {
             id: query.id,
@@ -126,9 +126,9 @@ pub fn controls(fd: impl AsFd) -> io::Result<Vec<Control>> {
 /// Call: `VIDIOC_G_CTRL`. Permission: none besides the node's. May block: no; some drivers talk to the device. Retries: none.
 /// Errors: `EINVAL` (no such control, or not of this kind), `ENOTTY` (the node has none).
 pub fn control(fd: impl AsFd, id: u32) -> io::Result<i32> {
-    let mut control = v4l2::Control { id, value: 0 };
+    let mut control = uapi::Control { id, value: 0 };
     // SAFETY: `struct v4l2_control` holds no address.
-    unsafe { ioctl::call(fd, &v4l2::G_CTRL, &mut control, Retry::Interrupted) }?;
+    unsafe { ioctl::call(fd, &uapi::G_CTRL, &mut control, Retry::Interrupted) }?;
     Ok(control.value)
 }
 
@@ -137,9 +137,9 @@ pub fn control(fd: impl AsFd, id: u32) -> io::Result<i32> {
 /// Call: `VIDIOC_S_CTRL`. Permission, blocking, retries: as [`control`]. Errors: also `ERANGE` (no such choice), `EBUSY` (grabbed
 /// while streaming), `EACCES` (read-only).
 pub fn set_control(fd: impl AsFd, id: u32, value: i32) -> io::Result<()> {
-    let mut control = v4l2::Control { id, value };
+    let mut control = uapi::Control { id, value };
     // SAFETY: `struct v4l2_control` holds no address.
-    unsafe { ioctl::call(fd, &v4l2::S_CTRL, &mut control, Retry::Interrupted) }?;
+    unsafe { ioctl::call(fd, &uapi::S_CTRL, &mut control, Retry::Interrupted) }?;
     Ok(())
 }
 

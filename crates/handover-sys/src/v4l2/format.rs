@@ -92,7 +92,8 @@ pub fn formats(fd: impl AsFd, kind: BufferType) -> io::Result<Vec<FormatDescript
 
 /// The format of a queue.
 ///
-/// Call: `VIDIOC_G_FMT`. Permission: none besides the node's. May block: no. Retries: none. Errors: `EINVAL` (no such queue).
+/// Call: `VIDIOC_G_FMT`. Permission: none besides the node's. May block: no. Retries: none. Errors: `EINVAL` or `ENOTTY` (no such
+/// queue).
 pub fn format(fd: impl AsFd, kind: BufferType) -> io::Result<Format> {
     if kind.is_multi_planar() {
         ask_mplane(fd, &v4l2::G_FMT_MPLANE, kind, PixFormatMplane::default())

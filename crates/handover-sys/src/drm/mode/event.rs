@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use crate::clock::Monotonic;
-use crate::uapi::mode::{EVENT_FLIP_COMPLETE, EVENT_VBLANK};
+use crate::uapi::event::{EVENT_FLIP_COMPLETE, EVENT_VBLANK};
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

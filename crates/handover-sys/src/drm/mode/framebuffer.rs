@@ -38,7 +38,7 @@ pub struct Framebuffer<'a> {
 ///
 /// Call: `DRM_IOCTL_MODE_ADDFB2`. Node: a card. Permission: none. May block: no. Since: 3.3; a modifier since 4.1 and where the
 /// capability `ADDFB2_MODIFIERS` says so. Retries: none. Errors: `EINVAL` (format, modifier, pitch, size or number of planes not
-/// for this device; a list of no or more than four planes, without a call), `ENOENT` (a handle), `ERANGE` (offset plus size).
+/// for this device; a list of no or more than four planes, without a call), `ENOENT` (a handle; some drivers, virtio-gpu for one, say `EINVAL`), `ERANGE` (offset plus size).
 pub fn add_framebuffer2(fd: impl AsFd, framebuffer: &Framebuffer<'_>) -> io::Result<u32> {
     let mut command = FbCmd2 {
         width: framebuffer.width,
