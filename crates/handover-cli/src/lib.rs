@@ -2,11 +2,15 @@
 //!
 //! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
-//! and pictures, [`draw`] draws in software.
+//! and pictures, [`draw`] draws in software. [`inspect`] shows who holds which
+//! buffer, [`devices`] what the machine can do.
 
 #![forbid(unsafe_code)]
 
+mod columns;
+pub mod devices;
 pub mod draw;
+pub mod inspect;
 pub mod media;
 pub mod participant;
 pub mod pipeline;

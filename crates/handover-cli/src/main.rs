@@ -5,10 +5,13 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use handover_cli::devices::devices;
+use handover_cli::inspect::{self, inspect};
 use handover_cli::participant;
-use handover_cli::run::{Arguments, run};
+use handover_cli::run::{Arguments, Backend, run};
 
 /// Share surfaces between processes: the right layout, the right metadata, the right fence.
 #[derive(Debug, Parser)]
@@ -23,6 +26,16 @@ enum Command {
     /// Run a pipeline of processes that share surfaces.
     #[command(long_about = RUN, after_long_help = AFTER_RUN)]
     Run(Run),
+    /// Show who holds which buffer.
+    #[command(long_about = INSPECT, after_long_help = AFTER_INSPECT)]
+    Inspect(Inspect),
+    /// Show what the kernel's devices can do here, and what would help where they cannot.
+    #[command(long_about = DEVICES, after_long_help = AFTER_DEVICES)]
+    Devices {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// One participant, started by `run`.
     #[command(name = participant::COMMAND, hide = true)]
     Participant {
@@ -36,7 +49,7 @@ Run a pipeline of processes that share surfaces.
 
 Each participant is a process of its own. They agree on a format and a layout, share surfaces without copying a pixel, \
 wait for each other by fences, and write videos, pictures and a report. All devices are simulated: no GPU is needed, and \
-none is used.";
+none is used. A pipeline may have a camera, a video output and a screen as well, which are the kernel's own devices.";
 
 const AFTER_RUN: &str = "\
 Examples:
@@ -45,6 +58,8 @@ Examples:
   handover run --input film.mp4              your own H.264 clip
   handover run fanout                        four clients, one picture, three encoders
   handover run mine.toml --json | jq .streams
+  handover run --backend linux               the same in dma-bufs, which devices can reach
+  handover run camera                        a camera on a screen, two videos beside it; needs both devices
 
 Results in DIR:
   *.mp4          one for each encoder, playable up to the last frame even if the run was killed
@@ -59,9 +74,73 @@ Exit codes:
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
 
+const DEVICES: &str = "\
+Show what the kernel's devices can do here, and what would help where they cannot.
+
+Everything is tried once: each source of buffers makes a small one, each node is opened and asked. Kernel versions decide \
+nothing. Nothing is left behind.";
+
+const AFTER_DEVICES: &str = "\
+Tiers, each with all of those before it:
+  nothing                       the software backend only
+  dma-buf without sync_file     buffers that devices share; their fences can only be polled
+  sync_file                     fences go in and out of buffers
+  + syncobj                     timelines that devices signal
+  + eventfd                     points of timelines signal an eventfd
+  + points as sync files        points go in and out as fences
+
+Exit codes:
+  0    looked, whatever was found
+  2    refused: the command line";
+
+const INSPECT: &str = "\
+Show who holds which buffer.
+
+It reads the descriptors and mappings of every process it may read, and joins them by buffer: dma-bufs of the kernel, and \
+the memory that surfaces of the software backend live in. It says what it could not see, and why. It changes nothing.";
+
+const AFTER_INSPECT: &str = "\
+Examples:
+  handover inspect                   every buffer, and who holds it
+  sudo handover inspect              processes of other users too, and pending fences
+  handover inspect --pid 4711        the buffers of one process, and who else holds them
+  handover inspect --watch 5         what grows: a leak shows within minutes
+  handover inspect --json | jq '.buffers[] | select(.holders | length > 2)'
+
+What it says:
+  fd, map        descriptors and mappings of the buffer; rw if the process can write through a mapping, else r
+  elsewhere      references of dma-bufs that no process was seen to hold: drivers that import it, messages on their
+                 way, processes that could not be read
+  content        what the producer wrote behind its pixels; only handover does that
+  pending        fences that are not signalled, as the kernel lists them for root
+
+Exit codes:
+  0    looked, whatever was found
+  1    a process that --pid names cannot be looked into
+  2    refused: the command line
+  130  interrupted by Ctrl-C (143 for SIGTERM, 129 for SIGHUP)";
+
+#[derive(Debug, Args)]
+struct Inspect {
+    /// Only buffers that this process holds; can be given several times.
+    #[arg(long = "pid", value_name = "N")]
+    pids: Vec<u32>,
+    /// Look again every so many seconds, and say what changed.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
+    watch: Option<Duration>,
+    /// Print JSON: one object, or one a line with --watch.
+    #[arg(long)]
+    json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "between 0.1 and 86400".into())
+}
+
 #[derive(Debug, Args)]
 struct Run {
-    /// A pipeline file, or the name of a shipped one: desktop (default), fanout.
+    /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera.
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: Option<PathBuf>,
     /// The clip: an MP4 file with an H.264 track. Default: the one the program carries.
@@ -76,14 +155,20 @@ struct Run {
     /// Print the report alone, as JSON.
     #[arg(long)]
     json: bool,
+    /// Where surfaces live. Default: software, or linux for a pipeline with a camera, an output or a screen.
+    #[arg(long, value_name = "BACKEND", value_parser = clap::builder::PossibleValuesParser::new(Backend::WORDS))]
+    backend: Option<String>,
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Participant { .. } => participant::main(),
-        Command::Run(Run { pipeline, input, frames, out, json }) => {
+        Command::Devices { json } => devices(json),
+        Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
+        Command::Run(Run { pipeline, input, frames, out, json, backend }) => {
             let colours = std::io::stderr().is_terminal();
-            run(&Arguments { pipeline, input, frames, out, json, colours })
+            let backend = backend.as_deref().and_then(Backend::from_word);
+            run(&Arguments { pipeline, input, frames, backend, out, json, colours })
         }
     }
 }

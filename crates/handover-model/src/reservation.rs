@@ -9,10 +9,15 @@ use alloc::vec::Vec;
 
 use crate::{Region, Usage};
 
+/// The context of work that belongs to no ordered line: what a CPU does under a lease. No entry of it stands for another.
+/// The kernel counts its contexts from 1.
+pub const NO_CONTEXT: u64 = 0;
+
 /// One fence of a reservation, as its owner attached it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The ordered line of work that the fence belongs to. Only within one context is one fence later than another (C9).
+    /// The ordered line of work that the fence belongs to, or [`NO_CONTEXT`]. Only within one context is one fence later than
+    /// another (C9).
     pub context: u64,
     /// Place in that line.
     pub seq: u64,
@@ -71,7 +76,7 @@ pub fn collect_region(entries: &[Entry], class: Usage, region: Region) -> impl I
 /// same context, a class that is not lower, and a place that is not later. Otherwise a new slot.
 ///
 /// A slot of the same context is taken only if the new region covers the old: otherwise a part of the surface would lose
-/// its fence.
+/// its fence. Entries of [`NO_CONTEXT`] have no order, so none of them takes the slot of a pending one.
 ///
 /// The earlier entry of a context can survive beside the later one, because the walk stops at the first slot that fits.
 /// That is the kernel's behaviour and harmless for the order, but it shows in counts. A fence that is done already changes
@@ -81,8 +86,9 @@ pub fn attach(slots: &mut Vec<Entry>, new: Entry) {
         return;
     }
     let replaced = slots.iter_mut().find(|old| {
-        let same = old.context == new.context && old.usage >= new.usage && old.seq <= new.seq;
-        old.done || (same && new.region.covers(old.region))
+        let same = new.context != NO_CONTEXT && old.context == new.context;
+        let stronger = old.usage >= new.usage && old.seq <= new.seq && new.region.covers(old.region);
+        old.done || (same && stronger)
     });
     match replaced {
         Some(slot) => *slot = new,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
-use handover_model::reservation::{Entry, attach, collect, collect_region, conflicts, report, waits_for};
+use handover_model::reservation::{Entry, NO_CONTEXT, attach, collect, collect_region, conflicts, report, waits_for};
 use handover_model::{Access, Region, Usage};
 use proptest::prelude::*;
 
@@ -79,6 +79,16 @@ fn c23_a_region_is_replaced_only_by_one_that_covers_it() {
     assert_eq!(report(&[part(1, 0b01), part(2, 0b11)]), [part(2, 0b11)]);
     assert_eq!(report(&[part(1, 0b11), part(2, 0b01)]).len(), 2);
     assert_eq!(report(&[part(1, 0b11), entry(1, 2, Usage::Write)]).len(), 1);
+}
+
+/// C9: who belongs to no line of work is neither before nor after anybody.
+#[test]
+fn c9_entries_of_no_context_never_stand_for_each_other() {
+    let leases = [entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Write)];
+    assert_eq!(report(&leases), leases);
+    let mut slots = vec![done(leases[0])];
+    attach(&mut slots, leases[1]);
+    assert_eq!(slots, [leases[1]], "the slot of one that has ended is free");
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use handover_model::{Access, Region, Stage};
+use handover_model::{Access, Region, Stage, reservation};
 
 use crate::backend::linux::SyncFile;
 use crate::backend::software::reservation::Trouble;
@@ -26,7 +26,7 @@ use crate::waiting::{WaitDescriptor, Waiting};
 pub type Wish<'a> = (&'a Surface, Access, Region);
 
 /// CPU access belongs to no fence context.
-const NO_FENCE: (u64, u64) = (0, 0);
+const NO_FENCE: (u64, u64) = (reservation::NO_CONTEXT, 0);
 
 /// A place in line. Becomes a [`Lease`]; dropped, it leaves the line.
 #[derive(Debug)]

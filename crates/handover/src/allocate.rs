@@ -118,6 +118,9 @@ fn make_one(device: Device, layout: &Layout, options: &Options, pool: &Arc<Pool>
         index,
         exports: Exports { state: ExportState::new(compression), sealing },
     })?;
+    if surface.0.memory.keeper().is_some() {
+        surface.0.pool.leave_metadata_to_driver(index).map_err(|trouble| trouble.at(Stage::Allocate))?;
+    }
     surface.set_metadata(&device.describe(layout)?).map_err(|error| error.at(Stage::Allocate))?;
     Ok(surface)
 }

@@ -13,8 +13,8 @@ use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 
 use crate::allocate::{Produced, produced};
-use crate::backend::linux::{Card, KmsHandle};
-use crate::backend::memory::Memory;
+use crate::backend::linux::{self, Amdgpu, Card, KmsHandle};
+use crate::backend::memory::{self, Memory, MemoryKind};
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::trailer;
@@ -29,6 +29,11 @@ use crate::surface::{Exports, Inner, Side, Surface};
 /// [`Kind::Malformed`], [`Kind::Spoiled`]: the handle is not what it says. [`Kind::Unsupported`]: this device cannot decode
 /// the producer's layout, or the versions differ. [`Kind::Full`]: the pool has no place for another participant.
 pub fn import(handle: Handle, device: Device) -> Result<Surface> {
+    import_on(handle, device, None)
+}
+
+/// The same, asking `amdgpu` for metadata that the driver of the memory keeps.
+pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>) -> Result<Surface> {
     let Handle { message, pixels, control } = handle;
     let refused = |found: String, why: &'static str| {
         Err(Error::new(Stage::Import, Kind::Malformed)
@@ -47,7 +52,7 @@ pub fn import(handle: Handle, device: Device) -> Result<Surface> {
         return refused("a descriptor that can be written through".into(), "the handle says it was opened read-only");
     }
     let access = if may_write { Access::Write } else { Access::Read };
-    let memory = Memory::import(pixels, message.layout.size(), Some(message.memory), access)?;
+    let mut memory = Memory::import(pixels, message.layout.size(), Some(message.memory), access)?;
     let pool = Pool::join(control, message.surfaces)?;
     if pool.identity().inode != message.pool {
         return refused(format!("pool {}", pool.identity().inode), "the message belongs to another control file");
@@ -55,6 +60,17 @@ pub fn import(handle: Handle, device: Device) -> Result<Surface> {
     // The generation first: metadata that changes after it is read is then noticed at the next acquire.
     let content_generation = pool.reservation().content_generation(message.index);
     let metadata = pool.metadata(message.index).map_err(|trouble| trouble.at(Stage::Import))?;
+    let metadata = match (metadata, amdgpu) {
+        (Some(metadata), _) => metadata,
+        (None, Some(amdgpu)) => {
+            let keeper = amdgpu.keeper_of(memory.file())?;
+            let metadata = linux::amdgpu::metadata(&keeper)?;
+            memory = memory.with_keeper(keeper);
+            metadata
+        }
+        // Whatever cannot be read without it is refused by the decoder.
+        (None, None) => Metadata::default(),
+    };
     let (codec, layout) = device.decoder(&message.layout, &metadata)?;
     Ok(Surface(Arc::new(Inner {
         pool,
@@ -152,6 +168,26 @@ pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access)
 /// they are not ours, or their producer never said.
 pub fn metadata_of(pixels: BorrowedFd<'_>) -> Result<Option<Metadata>> {
     trailer::read(pixels)
+}
+
+/// The same, and where the pixels say nothing of themselves, what the drivers of these devices keep with the buffer. `None`: nobody
+/// knows; that is never to be taken for linear.
+///
+/// # Errors
+/// As [`Amdgpu::metadata_of`].
+pub fn metadata_on(pixels: BorrowedFd<'_>, devices: &[Amdgpu]) -> Result<Option<Metadata>> {
+    if let Some(metadata) = metadata_of(pixels)? {
+        return Ok(Some(metadata));
+    }
+    if !matches!(memory::kind(Stage::Import, pixels), Ok(MemoryKind::DmaBuf)) {
+        return Ok(None);
+    }
+    for device in devices {
+        if let Some(metadata) = device.metadata_of(pixels)? {
+            return Ok(Some(metadata));
+        }
+    }
+    Ok(None)
 }
 
 fn is_sealed(pixels: BorrowedFd<'_>) -> bool {

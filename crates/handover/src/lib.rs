@@ -44,7 +44,7 @@ pub use export::{Exported, export};
 pub use fence::{Fence, Status};
 pub use flush::flush;
 pub use handle::Handle;
-pub use handover_model::metadata::blocks::BlocksMetadata;
+pub use handover_model::reservation;
 pub use handover_model::{
     Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header,
     Layout, Metadata, Modifier, PlaneLayout, Px, ReadOnly, Rect, Region, Resolve, Stage, Usage, Word,

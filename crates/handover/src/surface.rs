@@ -4,12 +4,15 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use handover_model::reservation::{self, Entry};
 use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
 use crate::backend::Order;
+use crate::backend::linux::amdgpu;
 use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::software::pool::Pool;
+use crate::backend::software::reservation::Trouble;
 use crate::backend::software::sealing::Sealing;
 use crate::device::{Codec, Device};
 use crate::error::{Error, Kind, Result};
@@ -125,14 +128,36 @@ impl Surface {
     }
 
     /// The 8-byte word and the 256-byte block, as whoever set them last left them. Never torn.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`]: the driver of the memory keeps them, and this side was imported without its device.
+    /// [`Kind::Spoiled`]: a peer scribbled over them.
     pub fn metadata(&self) -> Result<Metadata> {
-        self.0.pool.metadata(self.0.index).map_err(|trouble| trouble.at(Stage::Import))
+        match self.0.memory.keeper() {
+            Some(keeper) => amdgpu::metadata(keeper),
+            None => match self.0.pool.metadata(self.0.index) {
+                Ok(Some(metadata)) => Ok(metadata),
+                Ok(None) if self.is_producer() => Err(Trouble::Spoiled("meta.flags").at(Stage::Import)),
+                Ok(None) => Err(kept_by_driver(Stage::Import)),
+                Err(trouble) => Err(trouble.at(Stage::Import)),
+            },
+        }
     }
 
     /// Replaces word and block. Anybody who holds a handle may; the last one wins. A block of length 0 clears it.
     ///
     /// A producer's copy behind the pixels follows, so that a stranger who holds only the pixel descriptor can decode it.
+    ///
+    /// # Errors
+    /// As [`metadata`](Self::metadata).
     pub fn set_metadata(&self, metadata: &Metadata) -> Result<()> {
+        if let Some(keeper) = self.0.memory.keeper() {
+            return amdgpu::set_metadata(keeper, metadata);
+        }
+        // Set here, it would be seen by nobody who asks the driver. What else is wrong with the old one is no reason.
+        if !self.is_producer() && matches!(self.0.pool.metadata(self.0.index), Ok(None)) {
+            return Err(kept_by_driver(Stage::Export));
+        }
         let set = || self.0.pool.set_metadata(self.0.index, metadata).map_err(|trouble| trouble.at(Stage::Export));
         match self.is_producer() {
             true => self.0.memory.set_trailer(|| set().map(|()| *metadata)),
@@ -142,7 +167,20 @@ impl Surface {
 
     /// Brings the producer's copy behind the pixels up to date with what others set.
     pub(crate) fn update_trailer(&self) -> Result<()> {
+        if self.0.memory.keeper().is_some() {
+            return Ok(());
+        }
         self.0.memory.set_trailer(|| self.metadata().map_err(|error| error.at(Stage::Export)))
+    }
+
+    /// Whose work is pending among those who share the surface's control file, in the order in which it will run. Of one
+    /// queue's submissions, those that a later one stands for are left out, as the kernel does (C23).
+    ///
+    /// A snapshot for reports: [`acquire`](crate::acquire()) waits for the entries themselves. What an access would wait for is
+    /// [`reservation::collect`](crate::reservation::collect) of this. Fences that devices have put into a dma-buf are the
+    /// kernel's, and not here.
+    pub fn pending(&self) -> Vec<Entry> {
+        reservation::report(&self.0.pool.reservation().pending(self.0.index))
     }
 
     /// Which frame of a stream the pixels hold; 0 before the first.
@@ -184,6 +222,14 @@ fn read_only_handle() -> Error {
         .asked("write access to an imported surface")
         .found("a handle that was exported for READ")
         .help("ask the producer to export it with WRITE")
+}
+
+#[cold]
+fn kept_by_driver(stage: Stage) -> Error {
+    Error::new(stage, Kind::Unsupported)
+        .asked("the metadata of a surface in memory of amdgpu")
+        .why("the driver keeps it with the buffer, and tells those who have its device open")
+        .help("import with Amdgpu::import")
 }
 
 #[cold]

@@ -30,6 +30,7 @@ fn is_readable(descriptor: &impl AsFd) -> bool {
 /// C13, C80, C81, C82: a point completes with those below it, whatever the order.
 #[test]
 fn c80_a_point_is_complete_when_it_and_all_below_have_ended() {
+    let _alone = common::alone();
     let (Some(card), Some(gpu), Some(memory)) = (card(), Gpu::open(), udmabuf()) else { return };
     let (one, two) = (surface(&memory), surface(&memory));
     let timeline = Timeline::new(&card).unwrap();
@@ -56,6 +57,7 @@ fn c80_a_point_is_complete_when_it_and_all_below_have_ended() {
 /// S17: there is no fence of work that nobody has submitted.
 #[test]
 fn s17_a_point_becomes_a_fence_by_being_submitted_and_not_before() {
+    let _alone = common::alone();
     let Some(card) = card() else { return };
     let timeline = Timeline::new(&card).unwrap();
     let error = refusal("fence", timeline.fence(1));
@@ -73,6 +75,7 @@ fn s17_a_point_becomes_a_fence_by_being_submitted_and_not_before() {
 /// C88, C89: where the kernel is silent, the owner speaks.
 #[test]
 fn c89_who_waits_by_descriptor_is_told_when_the_timeline_goes() {
+    let _alone = common::alone();
     let Some(card) = card() else { return };
     let timeline = Timeline::new(&card).unwrap();
     let never = timeline.descriptor(5, Reached::Complete).unwrap();
@@ -83,6 +86,7 @@ fn c89_who_waits_by_descriptor_is_told_when_the_timeline_goes() {
 /// C90, C100: a point travels as a descriptor, and its fence into a buffer.
 #[test]
 fn c100_a_point_of_another_open_file_keeps_a_buffer_busy_until_it_is_reached() {
+    let _alone = common::alone();
     let (Some(card), Some(other), Some(gpu), Some(memory)) = (card(), card(), Gpu::open(), udmabuf()) else { return };
     assert!(!card.is_same_file(&other));
     let (shared, scratch) = (surface(&memory), surface(&memory));

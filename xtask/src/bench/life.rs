@@ -77,6 +77,7 @@ fn make_ours(link: &Link) -> Result<Surface> {
     for at in (0..SIZE).step_by(PAGE) {
         view.write(0, Elements(at as u32), 0, &[1])?;
     }
+    drop(view);
     lease.release()?;
     let exported = export(&surface, ExportFlags::READ | ExportFlags::EXPLICIT_FLUSH, Deadline::Never)?;
     let (bytes, descriptors) = exported.handle.into_parts();
@@ -116,6 +117,7 @@ fn read_ours(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Monotonic> {
         }
     }
     let read = Monotonic::now();
+    drop(view);
     lease.release()?;
     Ok(read)
 }

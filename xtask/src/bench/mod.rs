@@ -7,6 +7,7 @@ mod acquire;
 mod attach;
 mod calls;
 mod figures;
+mod kernel;
 mod life;
 mod machine;
 mod peer;
@@ -48,6 +49,11 @@ const BENCHES: &[Bench] = &[
         name: "attach",
         measures: "a place in line on 8 surfaces with 8 users each, lines warm and just written by another CPU",
         run: attach::run,
+    },
+    Bench {
+        name: "kernel",
+        measures: "the verbs on dma-bufs, each against the bare calls it needs; in the guest: cargo xtask vm -- ...",
+        run: kernel::run,
     },
     Bench { name: "calls", measures: "system calls in acquire and release with nothing pending", run: calls::run },
 ];

@@ -126,6 +126,8 @@ pub struct Time {
     pub pool_empty: u64,
     /// Waiting for a peer: its next frame, its reading of a copy, and at the end its last releases.
     pub peer: u64,
+    /// Waiting for a device of the kernel's: a camera's next picture, an output's next surface, a screen's flip.
+    pub device: u64,
     /// Decoding, drawing, converting, copying.
     pub cpu: u64,
     /// Writing compression out for readers that wait for it.

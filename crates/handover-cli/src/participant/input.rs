@@ -5,13 +5,14 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use handover::backend::linux::{Held, SyncFile};
 use handover::stream::{Consumer, Delivery, Frame, Waited};
 use handover::transport::{Channel, Traffic};
-use handover::{Deadline, Device, Format, Kind, Lease, Stage};
+use handover::{Access, Deadline, Device, Error, Format, Kind, Lease, Region, Stage, Surface, acquire};
 
 use super::account::now;
 use super::desk::{Desk, timed};
-use super::event::{Held, InputTally};
+use super::event::{Held as Holding, InputTally};
 use super::job::InputJob;
 use super::pixels::from_memory;
 use super::{Failure, Result};
@@ -31,6 +32,25 @@ enum Link {
     Shared(Consumer),
     /// Frames follow each other without a word between them: one is as long as its pixels.
     Copied(File),
+}
+
+/// A frame that a device has, with READ access. The access ends before the frame does.
+pub(super) struct Taking {
+    access: (Lease, Frame),
+    from: u64,
+}
+
+impl Held for Taking {
+    fn lease(&self) -> &Lease {
+        &self.access.0
+    }
+}
+
+impl Taking {
+    /// The surface of the frame.
+    pub(super) fn surface(&self) -> &Surface {
+        self.access.1.surface()
+    }
 }
 
 /// What became of the wait for a frame.
@@ -90,29 +110,77 @@ impl Input {
         let Some((frame, lease)) = self.wait()? else { return Ok(Taken::End) };
         let from = now();
         desk.stage(Stage::Access);
-        let (format, stride, pixels) = (self.format, self.pixels.stride(), &mut self.pixels);
-        timed(&mut desk.tally.time.cpu, || -> handover::Result<()> {
-            lease.read(frame.surface())?.read_image(0, pixels.bytes_mut(), stride)?;
-            from_memory(format, pixels.bytes_mut());
-            Ok(())
-        })?;
+        self.copy_out(&lease, frame.surface(), desk)?;
         if !self.hold.is_zero() {
             desk.hold(self.hold);
         }
         desk.stage(Stage::Release);
+        self.release(frame, lease, from, desk)?;
+        Ok(Taken::Frame)
+    }
+
+    /// The next frame, for a device that knows no fences: all of them have ended. `None`: none will come.
+    pub(super) fn take(&mut self, desk: &Desk) -> Result<Option<Taking>> {
+        desk.stage(Stage::Acquire);
+        let taken = self.wait()?;
+        desk.stage(Stage::Access);
+        Ok(taken.map(|(frame, lease)| Taking { access: (lease, frame), from: now() }))
+    }
+
+    /// The next frame, for a device that waits for fences itself: what pends is given along.
+    pub(super) fn take_with_fence(&mut self, desk: &Desk) -> Result<Option<(Taking, Option<SyncFile>)>> {
+        desk.stage(Stage::Acquire);
+        let Some((frame, (lease, fence))) = self.wait_for(collect)? else { return Ok(None) };
+        desk.stage(Stage::Access);
+        Ok(Some((Taking { access: (lease, frame), from: now() }, fence)))
+    }
+
+    /// Copies the pixels of a surface to [`Input::pixels`].
+    pub(super) fn copy_out(&mut self, lease: &Lease, surface: &Surface, desk: &mut Desk) -> Result<()> {
+        let (format, stride, pixels) = (self.format, self.pixels.stride(), &mut self.pixels);
+        timed(&mut desk.tally.time.cpu, || -> handover::Result<()> {
+            lease.read(surface)?.read_image(0, pixels.bytes_mut(), stride)?;
+            from_memory(format, pixels.bytes_mut());
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// How many surfaces its producer has.
+    pub(super) fn surfaces(&self) -> u32 {
+        match &self.link {
+            Link::Shared(consumer) => u32::try_from(consumer.surfaces().len()).unwrap_or(u32::MAX),
+            Link::Copied(_) => 0,
+        }
+    }
+
+    /// The device is done with a frame.
+    pub(super) fn done(&mut self, Taking { access: (lease, frame), from }: Taking, desk: &mut Desk) -> Result<()> {
+        desk.stage(Stage::Release);
+        self.release(frame, lease, from, desk)?;
+        self.tally.taken += 1;
+        desk.stage(Stage::Access);
+        Ok(())
+    }
+
+    fn release(&self, frame: Frame, lease: Lease, from: u64, desk: &mut Desk) -> Result<()> {
         lease.release()?;
-        let held = Held { input: self.index, frame: frame.number(), from, to: now() };
+        let held = Holding { input: self.index, frame: frame.number(), from, to: now() };
         match frame.release() {
             // A producer that is gone needs its surface no more.
             Err(error) if *error.kind() != Kind::PeerGone => return Err(error.into()),
             _ => {}
         }
-        desk.held(held)?;
-        Ok(Taken::Frame)
+        desk.held(held)
     }
 
     /// The next frame that can be read, and READ access to it.
     fn wait(&mut self) -> Result<Option<(Frame, Lease)>> {
+        self.wait_for(|frame| frame.acquire(Deadline::Never))
+    }
+
+    /// The next frame to which `access` is granted, and what it gave.
+    fn wait_for<A: AsLease>(&mut self, access: impl Fn(&Frame) -> handover::Result<A>) -> Result<Option<(Frame, A)>> {
         let Link::Shared(consumer) = &mut self.link else { return Ok(None) };
         loop {
             let frame = match consumer.next(Deadline::Never) {
@@ -124,12 +192,12 @@ impl Input {
                 }
                 Err(error) => return Err(error.into()),
             };
-            match frame.acquire(Deadline::Never) {
-                Ok(lease) if lease.is_torn() => {
+            match access(&frame) {
+                Ok(access) if access.as_lease().is_torn() => {
                     self.tally.gone = true;
                     return Ok(None);
                 }
-                Ok(lease) => return Ok(Some((frame, lease))),
+                Ok(access) => return Ok(Some((frame, access))),
                 // Overwritten before we had it: the next one will do.
                 Err(error) if *error.kind() == Kind::Cancelled => self.tally.skipped += 1,
                 Err(error) => return Err(error.into()),
@@ -185,6 +253,33 @@ impl Input {
         }
         (tally, waited)
     }
+}
+
+/// What granted access brings with it.
+trait AsLease {
+    fn as_lease(&self) -> &Lease;
+}
+
+impl AsLease for Lease {
+    fn as_lease(&self) -> &Lease {
+        self
+    }
+}
+
+impl AsLease for (Lease, Option<SyncFile>) {
+    fn as_lease(&self) -> &Lease {
+        &self.0
+    }
+}
+
+/// Access for a device that waits for the kernel's fences itself.
+fn collect(frame: &Frame) -> handover::Result<(Lease, Option<SyncFile>)> {
+    let access = acquire(&[(frame.surface(), Access::Read, Region::WHOLE)], Deadline::Never)?.collect()?;
+    // As [`Frame::acquire`] does: the producer does not wait for a mailbox.
+    if frame.surface().frame() != frame.number() {
+        return Err(Error::new(Stage::Acquire, Kind::Cancelled).asked(format!("frame {}", frame.number())));
+    }
+    Ok(access)
 }
 
 /// All of a frame, or `false` if the stream ended before its first byte.

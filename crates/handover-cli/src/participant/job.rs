@@ -6,7 +6,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use handover::backend::linux::{Card, Dumb, Udmabuf};
+use handover::backend::{Backend, Software};
 use handover::negotiate::{Agreement, SurfaceUsages};
 use handover::{Bytes, Device, ExportFlags, Extent, Format, Fourcc, Modifier};
 use serde::{Deserialize, Serialize};
@@ -75,6 +78,25 @@ pub enum Work {
         /// The directory.
         directory: FilePath,
     },
+    /// Lets a camera fill its surfaces.
+    Camera {
+        /// Its node.
+        node: FilePath,
+    },
+    /// Lets a video output read.
+    Output {
+        /// Its node.
+        node: FilePath,
+    },
+    /// Shows on a screen.
+    Screen {
+        /// The card.
+        node: FilePath,
+        /// How long the last frame stays, in milliseconds.
+        linger_ms: u64,
+        /// Where the picture of it goes.
+        directory: FilePath,
+    },
 }
 
 /// A path as its bytes: JSON has only text, and a path need not be UTF-8.
@@ -93,6 +115,40 @@ impl From<FilePath> for PathBuf {
     }
 }
 
+/// Where the memory of surfaces comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Sealed memfds.
+    Software,
+    /// `/dev/udmabuf`.
+    Udmabuf,
+    /// Dumb buffers of a card: some screens show no others.
+    Dumb {
+        /// The card.
+        node: FilePath,
+    },
+}
+
+impl Source {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// There is no such node, or this user may not open it.
+    pub fn open(&self) -> handover::Result<Arc<dyn Backend>> {
+        Ok(match self {
+            Self::Software => Arc::new(Software),
+            Self::Udmabuf => Arc::new(Udmabuf::open()?),
+            Self::Dumb { node } => {
+                let card = Card::open(PathBuf::from(node.clone()))?;
+                // The screen is for the one who shows.
+                card.leave_screens()?;
+                Arc::new(Dumb::of(card))
+            }
+        })
+    }
+}
+
 /// What was agreed on with those who share the surfaces.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Surfaces {
@@ -108,6 +164,8 @@ pub struct Surfaces {
     pub offset_align: u64,
     /// Usages of all parties, as bits.
     pub usages: u32,
+    /// Where their memory comes from.
+    pub source: Source,
 }
 
 /// One producer that is read.
@@ -163,7 +221,7 @@ impl Job {
 
 impl Surfaces {
     /// For the job of a participant that allocates by this agreement.
-    pub fn of(agreement: &Agreement, count: u32) -> Option<Self> {
+    pub fn of(agreement: &Agreement, count: u32, source: &Source) -> Option<Self> {
         Some(Self {
             count,
             format: agreement.format?.fourcc().0,
@@ -171,6 +229,7 @@ impl Surfaces {
             stride_align: agreement.stride_align.get(),
             offset_align: agreement.offset_align.get(),
             usages: agreement.usages.bits(),
+            source: source.clone(),
         })
     }
 

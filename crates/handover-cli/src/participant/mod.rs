@@ -11,6 +11,7 @@
 //! for each other.
 
 pub mod account;
+mod camera;
 mod compose;
 mod desk;
 mod encoder;
@@ -20,8 +21,10 @@ pub mod job;
 mod output;
 mod pixels;
 mod preview;
+mod screen;
 mod source;
 pub mod status;
+mod video_output;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -81,6 +84,11 @@ impl From<BadJob> for Failure {
 /// What the pictures of a preview of this name are called.
 pub fn preview_files(participant: &str) -> [String; 3] {
     preview::FILES.map(|which| preview::file_name(participant, which))
+}
+
+/// What the picture of a screen of this name is called.
+pub fn screen_file(participant: &str) -> String {
+    screen::file_name(participant)
 }
 
 /// The whole life of a participant, with the control socket as standard input.
@@ -190,6 +198,12 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
         Work::Blend { columns, tile } => compose::blend(*columns, *tile, &mut ends, desk),
         Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
         Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
+        Work::Camera { node } => camera::camera(job, node.clone(), &mut ends.output, desk),
+        Work::Output { node } => video_output::output(node.clone(), &mut ends.inputs, desk),
+        Work::Screen { node, linger_ms, directory } => {
+            let linger = Duration::from_millis(*linger_ms);
+            screen::screen(job, node.clone(), linger, directory.clone(), &mut ends.inputs, desk)
+        }
     };
     // An error keeps the stage where it arose.
     let result = result.map_err(|failure| Failure { stage: failure.stage.or(Some(desk.current_stage())), ..failure });

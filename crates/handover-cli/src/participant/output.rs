@@ -9,8 +9,8 @@ use std::time::Duration;
 use handover::stream::{ConsumerId, Delivery, Draft, Producer};
 use handover::transport::{Channel, Traffic};
 use handover::{
-    Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Options, ReadOnly, Stage, Surface, ViewMut, Writers,
-    allocate, flush,
+    Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Layout, Options, ReadOnly, Stage, Surface, ViewMut,
+    Writers, allocate, flush,
 };
 
 use super::account::now;
@@ -130,9 +130,39 @@ impl Output {
         Ok((alone && !desk.is_stopping()).then_some(Room(None)))
     }
 
+    /// The layout of the surfaces, and how many there are. `None`: nobody shares them.
+    pub(super) fn layout(&self) -> Option<(Layout, u32)> {
+        let mut surfaces = self.producer.as_ref()?.surfaces();
+        let layout = *surfaces.next()?.layout();
+        Some((layout, u32::try_from(surfaces.count().saturating_add(1)).ok()?))
+    }
+
+    /// A free surface for a device to fill. Waits for one if it must; else `None` if there is none now. `None` too if nobody reads any
+    /// more, or the run is to stop.
+    pub(super) fn draft(&mut self, waits: bool, desk: &Desk) -> Result<Option<Draft>> {
+        if waits {
+            desk.stage(Stage::Acquire);
+            return Ok(self.wait(desk)?.and_then(|Room(draft)| draft));
+        }
+        match &mut self.producer {
+            Some(producer) if !desk.is_stopping() => Ok(producer.try_next()?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Hands over what a device has filled.
+    pub(super) fn publish(&mut self, draft: Draft, desk: &mut Desk) -> Result<()> {
+        let Some(producer) = &mut self.producer else { return Ok(()) };
+        desk.stage(Stage::Release);
+        let time = now();
+        let published = producer.publish(draft)?;
+        desk.tally.dropped += u64::from(published.dropped);
+        desk.submitted(published.frame, time)
+    }
+
     /// Hands the drawn pixels over.
     pub(super) fn submit(&mut self, Room(draft): Room, desk: &mut Desk) -> Result<()> {
-        if let (Some(draft), Some(producer), Some(format)) = (draft, &mut self.producer, self.format) {
+        if let (Some(draft), Some(format)) = (draft, self.format.filter(|_| self.producer.is_some())) {
             desk.stage(Stage::Access);
             let (surface, pixels) = (draft.surface(), &self.pixels);
             timed(&mut desk.tally.time.cpu, || {
@@ -144,11 +174,7 @@ impl Output {
                 let blocks = timed(&mut desk.tally.time.flush, || flush(draft.lease(), surface))?;
                 desk.tally.flushed_blocks += u64::from(blocks);
             }
-            desk.stage(Stage::Release);
-            let time = now();
-            let published = producer.publish(draft)?;
-            desk.tally.dropped += u64::from(published.dropped);
-            desk.submitted(published.frame, time)?;
+            self.publish(draft, desk)?;
         } else {
             desk.tally.submitted += 1;
         }
@@ -212,7 +238,7 @@ fn allocate_for(job: &Job, extent: Extent, desk: &Desk) -> Result<Option<Vec<Sur
     let writes = job.outputs.iter().map(OutputJob::flags).collect::<Result<Vec<_>, _>>()?;
     let writes = writes.iter().any(|flags| flags.contains(ExportFlags::WRITE));
     let writers = if writes { Writers::Open } else { Writers::Me };
-    let options = Options { surfaces: surfaces.count, writers, ..Options::default() };
+    let options = Options { surfaces: surfaces.count, writers, backend: surfaces.source.open()?, ..Options::default() };
     Ok(Some(allocate(device, &surfaces.agreement(extent)?, &options)?))
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) hold_ms: Option<At<i64>>,
     pub(super) copies: Option<At<bool>>,
     pub(super) index: Option<At<i64>>,
+    pub(super) node: Option<At<String>>,
+    pub(super) linger_ms: Option<At<i64>>,
 }
 
 /// The file, or one diagnostic.

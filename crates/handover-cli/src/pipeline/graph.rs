@@ -10,14 +10,18 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
     if !pipeline.participants.iter().any(|participant| participant.kind.is_source()) {
         diagnostics.push(
             Diagnostic::new("the pipeline has no producer", raw.name.span(), "nothing in it makes frames")
-                .help("add a participant of kind clip, overlay or pattern"),
+                .help("add a participant of kind clip, overlay, pattern or camera"),
         );
     }
     // A producer that nobody reads merely runs for itself; a pipeline without an end runs for nobody.
     if pipeline.participants.iter().all(|participant| participant.kind.produces()) {
         diagnostics.push(
-            Diagnostic::new("nothing comes out of the pipeline", raw.name.span(), "it has no encoder and no preview")
-                .help("add a participant of kind encoder or preview"),
+            Diagnostic::new(
+                "nothing comes out of the pipeline",
+                raw.name.span(),
+                "it has no encoder and no preview, output or screen",
+            )
+            .help("add a participant of kind encoder, preview, output or screen"),
         );
     }
     if let Some(cycle) = find_cycle(pipeline) {
@@ -29,7 +33,10 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
         for index in cycle.iter().skip(1) {
             diagnostic = diagnostic.also(at(*index), "on the way");
         }
-        diagnostics.push(diagnostic.help("frames go one way, from clip, overlay or pattern to encoder or preview"));
+        diagnostics
+            .push(diagnostic.help(
+                "frames go one way, from clip, overlay, pattern or camera to encoder, preview, output or screen",
+            ));
     }
 }
 

@@ -10,7 +10,7 @@
 //!
 //! [[participant]]            # one process
 //! name = "clip"              # small letters, digits and '-'; unique
-//! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview
+//! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen
 //! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
 //! export = ["read", "explicit-flush"]  # default: read; needed, as every reader reads
@@ -32,6 +32,10 @@
 //! second over the first, a blend puts them side by side from the top left. An overlay lies over the lowest input of the
 //! compositor that reads it; if that in turn is as large as the overlay asks, it has the default.
 //!
+//! A camera, an output and a screen are devices of the kernel's, and share dma-bufs. `node = "/dev/video0"` says which one; default:
+//! the first that will do. A camera has an `extent`, one that the device knows; default 640x360. A screen shows frames of
+//! exactly the extent of one of its modes, and keeps the last one for `linger_ms` (default 0) before what was there before comes back.
+//!
 //! `export` knows "write" too. No kind of reader writes: beside "read" it shows what a writer costs, as the device then
 //! drops compression for all.
 
@@ -41,6 +45,7 @@ mod graph;
 mod load;
 mod resolve;
 mod types;
+mod words;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::LoadError;
@@ -52,9 +57,12 @@ pub use types::{
 ///
 /// `desktop` is a clip and an overlay, composed, with two encoders that read the clip's surfaces beside the compositor.
 /// `fanout` is four clients with buffers of their own, blended, read by three encoders.
-pub const SHIPPED: [(&str, &str); 2] = [
+/// `camera` is a camera, composed on a screen, with two encoders and a video output that read the camera's surfaces beside the
+/// compositor. It needs devices of the kernel's.
+pub const SHIPPED: [(&str, &str); 3] = [
     ("desktop", include_str!("../../pipelines/desktop.toml")),
     ("fanout", include_str!("../../pipelines/fanout.toml")),
+    ("camera", include_str!("../../pipelines/camera.toml")),
 ];
 
 impl Pipeline {

@@ -1,5 +1,6 @@
 //! From the file as it stands to participants: words become kinds, names become indices, numbers get their bounds.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use handover::{ExportFlags, Extent, Format};
@@ -7,6 +8,7 @@ use handover::{ExportFlags, Extent, Format};
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::file::{At, Entry, File};
 use super::types::{Device, Encoding, Kind, MAX_PARTICIPANTS, Mode, Participant, Pipeline};
+use super::words::{allowed, closest};
 use crate::media::Rate;
 
 /// The formats this program can draw: four bytes a pixel.
@@ -88,6 +90,10 @@ impl Resolver<'_> {
             surfaces: self.number(entry.surfaces.as_ref(), "surfaces", 1, 16).unwrap_or(DEFAULT_SURFACES),
             hold: Duration::from_millis(self.number(entry.hold_ms.as_ref(), "hold_ms", 0, 10_000).unwrap_or(0).into()),
             copies: copies.is_some(),
+            node: self.node(entry),
+            linger: Duration::from_millis(
+                self.number(entry.linger_ms.as_ref(), "linger_ms", 0, 60_000).unwrap_or(0).into(),
+            ),
         })
     }
 
@@ -128,6 +134,9 @@ impl Resolver<'_> {
             "compositor" => Kind::Compositor,
             "blend" => Kind::Blend,
             "encoder" => Kind::Encoder(self.encoding(entry)),
+            "camera" => Kind::Camera,
+            "output" => Kind::Output,
+            "screen" => Kind::Screen,
             _ => Kind::Preview,
         };
         Some(kind)
@@ -169,7 +178,7 @@ impl Resolver<'_> {
                 .take(MAX_PARTICIPANTS)
                 .position(|other| other.as_ref().name.as_ref() == text);
             let producers = self.raw.participant.iter().map(|other| other.as_ref());
-            let producers = producers.filter(|other| !matches!(other.kind.as_ref().as_str(), "encoder" | "preview"));
+            let producers = producers.filter(|other| !Kind::READERS.contains(&other.kind.as_ref().as_str()));
             let producers: Vec<&str> = producers.map(|other| other.name.as_ref().as_str()).collect();
             let Some(index) = found else {
                 let title = format!("there is no participant `{text}`");
@@ -254,6 +263,17 @@ impl Resolver<'_> {
         flags
     }
 
+    /// A device node, by its full path: what it is, is found out when the run is planned.
+    fn node(&mut self, entry: &Entry) -> Option<PathBuf> {
+        let node = entry.node.as_ref()?;
+        let path = PathBuf::from(node.as_ref());
+        if !path.is_absolute() {
+            let help = "allowed: a path such as /dev/video0 (camera, output) or /dev/dri/card0 (screen)";
+            self.push(Diagnostic::new(format!("the node {:?}", node.as_ref()), node.span(), "").help(help));
+        }
+        Some(path)
+    }
+
     fn extent(&mut self, entry: &Entry) -> Option<Extent> {
         let extent = entry.extent.as_ref()?;
         let edge = |edge: i64| u32::try_from(edge).ok();
@@ -289,21 +309,28 @@ impl Resolver<'_> {
         let encoder = matches!(kind, Kind::Encoder(_));
         let pattern = matches!(kind, Kind::Pattern { .. });
         let extent = produces && !matches!(kind, Kind::Clip);
+        // What the kernel's devices do with pixels is theirs: no simulated device, no copies, no time to hold them.
+        let (own, device) = (!kind.needs_linux(), kind.needs_linux());
+        let screen = matches!(kind, Kind::Screen);
         let place = |key: &'static str, place: Option<std::ops::Range<usize>>, fits: bool, whose: &'static str| {
             place.filter(|_| !fits).map(|place| (key, place, whose))
         };
-        let readers = "compositor, blend, encoder, preview";
-        let producers = "clip, overlay, pattern, compositor, blend";
+        let readers = "compositor, blend, encoder, preview, output, screen";
+        let working = "compositor, blend, encoder, preview";
+        let producers = "clip, overlay, pattern, compositor, blend, camera";
         let keys = [
             place("mode", entry.mode.as_ref().map(At::span), reads, readers),
-            place("hold_ms", entry.hold_ms.as_ref().map(At::span), reads, readers),
-            place("copies", entry.copies.as_ref().map(At::span), reads, readers),
+            place("hold_ms", entry.hold_ms.as_ref().map(At::span), reads && own, working),
+            place("copies", entry.copies.as_ref().map(At::span), reads && own, working),
             place("surfaces", entry.surfaces.as_ref().map(At::span), produces, producers),
             place("export", entry.export.as_ref().map(At::span), produces, producers),
-            place("extent", entry.extent.as_ref().map(At::span), extent, "overlay, pattern, compositor, blend"),
+            place("extent", entry.extent.as_ref().map(At::span), extent, "overlay, pattern, compositor, blend, camera"),
             place("bitrate", entry.bitrate.as_ref().map(At::span), encoder, "encoder"),
             place("file", entry.file.as_ref().map(At::span), encoder, "encoder"),
             place("index", entry.index.as_ref().map(At::span), pattern, "pattern"),
+            place("device", entry.device.as_ref().map(At::span), own, "all but camera, output, screen"),
+            place("node", entry.node.as_ref().map(At::span), device, "camera, output, screen"),
+            place("linger_ms", entry.linger_ms.as_ref().map(At::span), screen, "screen"),
         ];
         for (key, place, whose) in keys.into_iter().flatten() {
             let title = format!("`{key}` means nothing to a participant of kind {}", kind.word());
@@ -340,38 +367,4 @@ impl Resolver<'_> {
 
 fn is_plain(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
-}
-
-fn allowed(words: &[&str]) -> String {
-    format!("allowed: {}", words.join(", "))
-}
-
-/// The word that was probably meant: the same but for case, or for two letters.
-fn closest(text: &str, words: &[&str]) -> Option<String> {
-    let near = words.iter().map(|word| (distance(&text.to_lowercase(), &word.to_lowercase()), word));
-    let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
-    (changes <= 2 && changes < word.len()).then(|| format!("did you mean `{word}`?"))
-}
-
-/// Letters to insert, drop or replace on the way from one to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    // A word of a file may be long; the words it is compared with are not.
-    if from.len() > 64 {
-        return usize::MAX;
-    }
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (b, cell) in to.iter().zip(row.iter_mut().skip(1)) {
-            let best = (diagonal + usize::from(a != *b)).min(*cell + 1).min(left + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }

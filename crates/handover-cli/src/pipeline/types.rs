@@ -1,5 +1,6 @@
 //! A pipeline that was checked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use handover::{ExportFlags, Extent, Format};
@@ -54,6 +55,10 @@ pub struct Participant {
     pub hold: Duration,
     /// Does it get pixels through a socket instead of sharing them? Then its mode is [`Mode::Fifo`].
     pub copies: bool,
+    /// The node of the kernel's device that it uses, if the pipeline says which.
+    pub node: Option<PathBuf>,
+    /// How long a screen keeps the last frame.
+    pub linger: Duration,
 }
 
 /// What a participant does.
@@ -76,6 +81,12 @@ pub enum Kind {
     Encoder(Encoding),
     /// Writes the first, the middle and the last frame as PNG.
     Preview,
+    /// Lets a camera (V4L2 capture) fill its surfaces.
+    Camera,
+    /// Lets a video output (V4L2 output) read surfaces.
+    Output,
+    /// Shows surfaces on a screen (KMS), and writes the last one as PNG.
+    Screen,
 }
 
 /// What an encoder writes.
@@ -111,7 +122,10 @@ pub enum Mode {
 
 impl Kind {
     /// The words of the file.
-    pub const WORDS: [&'static str; 7] = ["clip", "overlay", "pattern", "compositor", "blend", "encoder", "preview"];
+    pub const WORDS: [&'static str; 10] =
+        ["clip", "overlay", "pattern", "compositor", "blend", "encoder", "preview", "camera", "output", "screen"];
+    /// Of these, the ones that only read.
+    pub const READERS: [&'static str; 4] = ["encoder", "preview", "output", "screen"];
 
     /// The word of the file.
     pub fn word(&self) -> &'static str {
@@ -123,17 +137,25 @@ impl Kind {
             Self::Blend => "blend",
             Self::Encoder(_) => "encoder",
             Self::Preview => "preview",
+            Self::Camera => "camera",
+            Self::Output => "output",
+            Self::Screen => "screen",
         }
     }
 
     /// Does it make frames from nothing?
     pub fn is_source(&self) -> bool {
-        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. })
+        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. } | Self::Camera)
     }
 
     /// Does it have surfaces that others can read?
     pub fn produces(&self) -> bool {
-        !matches!(self, Self::Encoder(_) | Self::Preview)
+        !Self::READERS.contains(&self.word())
+    }
+
+    /// Does it use a device of the kernel's, which reaches dma-bufs only?
+    pub fn needs_linux(&self) -> bool {
+        matches!(self, Self::Camera | Self::Output | Self::Screen)
     }
 }
 

@@ -77,7 +77,9 @@ fn share<'a>(plan: &'a Plan, party: &'a Party) -> Result<Share<'a>, Refusal> {
         Kind::Clip => DRAWN + DECODER,
         Kind::Overlay | Kind::Pattern { .. } | Kind::Compositor | Kind::Blend => DRAWN,
         Kind::Encoder(_) => ENCODER,
-        Kind::Preview => PNG,
+        Kind::Preview | Kind::Screen => PNG,
+        // Their pixels are the surfaces'.
+        Kind::Camera | Kind::Output => 0,
     };
     let (surfaces, size) = match surface_size(party)? {
         Some(size) => (party.participant.surfaces.into(), size),

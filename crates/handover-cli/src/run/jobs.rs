@@ -18,7 +18,10 @@ pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &Fil
         rate: (plan.rate.frames(), plan.rate.seconds()),
         frames: plan.frames,
         extent: size(party.extent),
-        surfaces: party.agreement.as_ref().and_then(|agreement| Surfaces::of(agreement, participant.surfaces)),
+        surfaces: party
+            .agreement
+            .as_ref()
+            .and_then(|agreement| Surfaces::of(agreement, participant.surfaces, &party.source)),
         hold_ms: u64::try_from(participant.hold.as_millis()).unwrap_or(u64::MAX),
         inputs: inputs.into_iter().map(|edge| input_job(plan, edge)).collect::<Result<_, _>>()?,
         outputs: outputs.into_iter().map(|edge| output_job(plan, party, edge)).collect::<Result<_, _>>()?,
@@ -40,7 +43,20 @@ fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
             Work::Encoder { bitrate: encoding.bitrate, file: Path::new(&file).into() }
         }
         Kind::Preview => Work::Preview { directory: out.clone() },
+        Kind::Camera => Work::Camera { node: node(party) },
+        Kind::Output => Work::Output { node: node(party) },
+        Kind::Screen => Work::Screen {
+            node: node(party),
+            linger_ms: u64::try_from(party.participant.linger.as_millis()).unwrap_or(u64::MAX),
+            directory: out.clone(),
+        },
     }
+}
+
+/// The node that the plan was placed on.
+fn node(party: &Party) -> FilePath {
+    let path = party.hardware.as_ref().map(|hardware| hardware.node.as_path());
+    FilePath::from(path.unwrap_or(Path::new("")))
 }
 
 fn input_job(plan: &Plan, edge: Edge) -> Result<InputJob, String> {

@@ -9,6 +9,7 @@
 mod budget;
 mod jobs;
 mod outputs;
+mod place;
 mod plan;
 mod process;
 mod progress;
@@ -30,6 +31,7 @@ use signal_hook::consts::SIGINT;
 
 pub use budget::MEMORY;
 pub use outputs::{Outputs, REPORT};
+pub use place::{Backend, Hardware};
 pub use plan::{Edge, Party, Plan, Refusal};
 pub use report::Report;
 pub use supervise::{Cause, Death, GRACE, Outcome};
@@ -58,6 +60,8 @@ pub struct Arguments {
     pub input: Option<PathBuf>,
     /// Stop after so many frames.
     pub frames: Option<u64>,
+    /// Where surfaces live; `None`: in software, unless the pipeline has devices of the kernel's.
+    pub backend: Option<Backend>,
     /// Where the results go.
     pub out: PathBuf,
     /// The report alone, on standard output.
@@ -101,8 +105,9 @@ fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
     let pipeline = Pipeline::load(arguments.pipeline.as_deref()).map_err(|error| error.render(arguments.colours))?;
     let clip = clip(&pipeline, arguments.input.as_deref())?;
     let refused = |refusal: Refusal| format!("error: {refusal}");
-    let plan = Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(refused)?;
+    let mut plan = Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(refused)?;
     budget::allow_descriptors(&plan).map_err(refused)?;
+    plan.place(arguments.backend).map_err(refused)?;
     if let Some(clip) = &clip {
         check_first_picture(clip).map_err(|error| format!("error: {error}"))?;
     }

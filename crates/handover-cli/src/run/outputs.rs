@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::plan::Plan;
-use crate::participant::preview_files;
+use crate::participant::{preview_files, screen_file};
 use crate::pipeline::Kind;
 
 /// What the report is called.
@@ -37,6 +37,7 @@ impl Outputs {
             match &party.participant.kind {
                 Kind::Encoder(encoding) => this.videos.push(encoding.file.clone()),
                 Kind::Preview => this.pictures.extend(preview_files(&party.participant.name)),
+                Kind::Screen => this.pictures.push(screen_file(&party.participant.name)),
                 _ => {}
             }
         }

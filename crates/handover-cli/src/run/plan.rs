@@ -1,12 +1,15 @@
 //! From a checked pipeline to a plan: how large, which format, how many frames, who reads whom. Pure: nothing has started.
 
+use handover::backend::{Backend as _, Software};
 use handover::negotiate::{Agreement, Offer, SurfaceUsages, negotiate};
 use handover::{Device, Extent, Kind as ErrorKind};
 
+use super::place::{Backend, Hardware};
 use super::{budget, sizes};
 use crate::media::Rate;
 use crate::media::h264::Encoder;
 use crate::media::mp4::Clip;
+use crate::participant::job::Source;
 use crate::pipeline::{DEFAULT_FRAMES, Kind, Mode, Participant, Pipeline};
 
 /// A run, decided.
@@ -22,6 +25,8 @@ pub struct Plan {
     pub parties: Vec<Party>,
     /// Who reads whom, in the one order in which everybody sets up streams.
     pub edges: Vec<Edge>,
+    /// Where surfaces live.
+    pub backend: Backend,
 }
 
 /// One participant.
@@ -37,6 +42,12 @@ pub struct Party {
     pub agreement: Option<Agreement>,
     /// Tiles in a row and the extent of a tile, for a blend.
     pub grid: Option<(u32, Extent)>,
+    /// Where the memory of its surfaces comes from. Decided by [`Plan::place`], as is what follows.
+    pub source: Source,
+    /// What the source is called: "software", "udmabuf", "dumb buffers of virtio_gpu".
+    pub allocator: String,
+    /// The device of the kernel's that it uses. `None`: its device is simulated.
+    pub hardware: Option<Hardware>,
 }
 
 /// One reader of one producer, as indices of parties.
@@ -67,7 +78,7 @@ impl std::fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Plan {
-    /// Decides everything that can be decided before the first process starts. `clip` is what participants of kind clip
+    /// Decides everything that needs no look at the machine, on the software backend; [`Plan::place`] does the rest. `clip` is what participants of kind clip
     /// decode; `frames` bounds the run further.
     ///
     /// # Errors
@@ -102,6 +113,9 @@ impl Plan {
                 agreement: agree(pipeline, participant, readers, extent)?,
                 grid: (participant.kind == Kind::Blend).then(|| sizes::grid(pipeline, &extents, index)).transpose()?,
                 participant: participant.clone(),
+                source: Source::Software,
+                allocator: Software.name(),
+                hardware: None,
             });
         }
         let clip_frames = clip.map(|clip| clip.frames() as u64);
@@ -111,7 +125,7 @@ impl Plan {
             (asked, clip) => asked.or(clip).unwrap_or(DEFAULT_FRAMES),
         };
         let rate = pipeline.rate.or(clip.map(Clip::rate)).unwrap_or(Rate::DEFAULT);
-        let plan = Self { name: pipeline.name.clone(), frames, rate, parties, edges };
+        let plan = Self { name: pipeline.name.clone(), frames, rate, parties, edges, backend: Backend::Software };
         budget::check_memory(&plan)?;
         Ok(plan)
     }
@@ -153,13 +167,17 @@ fn agree(
     readers: impl Iterator<Item = usize>,
     extent: Extent,
 ) -> Result<Option<Agreement>, Refusal> {
-    let mut offers = vec![offer(producer, SurfaceUsages::WRITE | SurfaceUsages::RENDER)?];
+    // A V4L2 device has no word for what it does; the others draw.
+    let makes =
+        if producer.kind == Kind::Camera { SurfaceUsages::WRITE } else { SurfaceUsages::WRITE | SurfaceUsages::RENDER };
+    let mut offers = vec![offer(producer, makes)?];
     for reader in readers.filter_map(|reader| pipeline.participants.get(reader)) {
-        let encodes = matches!(reader.kind, Kind::Encoder(_));
-        offers.push(offer(
-            reader,
-            if encodes { SurfaceUsages::READ | SurfaceUsages::ENCODE } else { SurfaceUsages::READ },
-        )?);
+        let more = match reader.kind {
+            Kind::Encoder(_) => SurfaceUsages::ENCODE,
+            Kind::Screen => SurfaceUsages::SCANOUT,
+            _ => SurfaceUsages::empty(),
+        };
+        offers.push(offer(reader, SurfaceUsages::READ | more)?);
     }
     if offers.len() < 2 {
         return Ok(None);

@@ -26,10 +26,28 @@ pub(super) struct Heard {
     pub(super) tally: Option<Tally>,
     /// The first intervals in which it held frames, if the pipeline makes it hold them.
     pub(super) holds: Vec<Held>,
+    /// The most readers that held one frame at the same time.
+    pub(super) at_once: usize,
     /// Submit to the last release, in nanoseconds.
     latency: Histogram<u64>,
-    /// Frame number → submit and last release so far.
-    open: BTreeMap<u64, (Option<u64>, Option<u64>)>,
+    /// Frames that are not settled, by number.
+    open: BTreeMap<u64, Open>,
+}
+
+/// One frame, as far as it is known.
+#[derive(Debug, Default)]
+struct Open {
+    submitted: Option<u64>,
+    /// When each reader had it: from, to.
+    held: Vec<(u64, u64)>,
+}
+
+impl Open {
+    /// The most intervals that have a moment in common.
+    fn at_once(&self) -> usize {
+        let at = |moment: u64| self.held.iter().filter(|(from, to)| (*from..*to).contains(&moment)).count();
+        self.held.iter().map(|(from, _)| at(*from)).max().unwrap_or(0)
+    }
 }
 
 /// Everything heard in a run.
@@ -50,7 +68,14 @@ impl Record {
             producers.extend(inputs.iter().enumerate().map(|(input, edge)| ((index, input), edge.producer)));
             let latency =
                 Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| format!("no histogram: {error}"))?;
-            heard.push(Heard { exports: Vec::new(), tally: None, holds: Vec::new(), latency, open: BTreeMap::new() });
+            heard.push(Heard {
+                exports: Vec::new(),
+                tally: None,
+                holds: Vec::new(),
+                at_once: 0,
+                latency,
+                open: BTreeMap::new(),
+            });
         }
         let holds = plan.parties.iter().map(|party| !party.participant.hold.is_zero()).collect();
         Ok(Self { heard, producers, holds })
@@ -77,7 +102,7 @@ impl Record {
     fn take_times(&mut self, index: usize, times: Times) {
         if let Some(heard) = self.heard.get_mut(index) {
             for (frame, time) in times.submitted {
-                heard.open.entry(frame).or_default().0 = Some(time);
+                heard.open.entry(frame).or_default().submitted = Some(time);
             }
             if self.holds.get(index) == Some(&true) {
                 let room = HOLDS.saturating_sub(heard.holds.len());
@@ -87,8 +112,7 @@ impl Record {
         for held in times.held {
             let producer = self.producers.get(&(index, held.input));
             if let Some(heard) = producer.and_then(|producer| self.heard.get_mut(*producer)) {
-                let (_, released) = heard.open.entry(held.frame).or_default();
-                *released = Some(released.map_or(held.to, |released| released.max(held.to)));
+                heard.open.entry(held.frame).or_default().held.push((held.from, held.to));
             }
         }
         self.heard.iter_mut().for_each(|heard| heard.settle(WINDOW));
@@ -105,9 +129,11 @@ impl Heard {
     /// Records the latency of all frames but the newest few.
     fn settle(&mut self, keep: usize) {
         while self.open.len() > keep {
-            let Some((_, (submitted, released))) = self.open.pop_first() else { return };
+            let Some((_, frame)) = self.open.pop_first() else { return };
+            self.at_once = self.at_once.max(frame.at_once());
+            let released = frame.held.iter().map(|(_, to)| *to).max();
             // A frame without a release was dropped by every reader, or its readers died with it.
-            if let (Some(submitted), Some(released)) = (submitted, released) {
+            if let (Some(submitted), Some(released)) = (frame.submitted, released) {
                 self.latency.saturating_record(released.saturating_sub(submitted).max(1));
             }
         }

@@ -21,6 +21,8 @@ pub struct Report {
     pub version: &'static str,
     /// What must not be taken for hardware.
     pub devices: &'static str,
+    /// Where surfaces live: "software" (memfds) or "linux" (dma-bufs).
+    pub backend: &'static str,
     /// Frames the run was to have.
     pub frames: u64,
     /// Frames that some participant got done.
@@ -63,12 +65,14 @@ pub struct Participant {
     pub name: String,
     /// Its kind.
     pub kind: &'static str,
-    /// Its device, which is simulated.
+    /// Its device: simulated, and it says so, or the driver and the node.
     pub device: String,
     /// Frames.
     pub frames: Frames,
     /// Submit to the release by the last reader, of its own frames.
     pub latency_us: Latency,
+    /// The most readers that had one of its frames at the same time.
+    pub readers_at_once: usize,
     /// Where its time went. `null`: it did not live to tell.
     pub waiting_us: Option<Time>,
     /// What it read from each input.
@@ -133,6 +137,8 @@ pub struct Stream {
     pub carrier: &'static str,
     /// "fifo" or "mailbox".
     pub mode: &'static str,
+    /// Where the memory of the surfaces comes from: "software", "udmabuf", "dumb buffers of virtio_gpu". `null` for copies.
+    pub allocator: Option<String>,
     /// The format.
     pub format: &'static str,
     /// Width and height in pixels.
@@ -174,7 +180,11 @@ impl Report {
         Self {
             pipeline: plan.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            devices: "all devices are simulated in software",
+            devices: match plan.parties.iter().any(|party| party.hardware.is_some()) {
+                true => "devices are simulated in software, but for camera, output and screen, which are the kernel's",
+                false => "all devices are simulated in software",
+            },
+            backend: plan.backend.word(),
             frames: plan.frames,
             frames_done,
             fps: plan.rate.hz(),
@@ -219,9 +229,10 @@ pub(super) fn participant(plan: &Plan, index: usize, party: &Party, heard: &Hear
     Participant {
         name: party.participant.name.clone(),
         kind: party.participant.kind.word(),
-        device: party.device.to_string(),
+        device: party.hardware.as_ref().map_or(party.device.to_string(), ToString::to_string),
         frames: Frames { submitted: tally.submitted, shown: tally.shown, dropped: tally.dropped + skipped },
         latency_us: Latency { p50: heard.latency(0.5), p99: heard.latency(0.99) },
+        readers_at_once: heard.at_once,
         waiting_us: heard.tally.as_ref().map(|tally| tally.time),
         inputs: tally.inputs,
         descriptors: tally.descriptors,
@@ -254,6 +265,7 @@ fn stream(plan: &Plan, edge: Edge, heard: &[Heard]) -> Option<Stream> {
         producer: producer.participant.name.clone(),
         carrier: if edge.copies { "copied through a socket" } else { "shared surfaces" },
         mode: if edge.mailbox { "mailbox" } else { "fifo" },
+        allocator: (!edge.copies).then(|| producer.allocator.clone()),
         format: format_of(producer, edge).name(),
         extent: (producer.extent.width().get(), producer.extent.height().get()),
         modifier: agreement.map(|agreement| agreement.modifier.to_string()),

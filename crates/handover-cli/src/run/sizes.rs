@@ -51,11 +51,13 @@ fn follows(pipeline: &Pipeline, index: usize) -> Vec<usize> {
         return Vec::new();
     };
     match participant.kind {
-        Kind::Clip | Kind::Pattern { .. } => Vec::new(),
+        Kind::Clip | Kind::Pattern { .. } | Kind::Camera => Vec::new(),
         Kind::Overlay => beneath(pipeline, index).into_iter().collect(),
         Kind::Compositor => base(pipeline, index).into_iter().collect(),
         Kind::Blend => participant.reads.clone(),
-        Kind::Encoder(_) | Kind::Preview => participant.reads.iter().copied().take(1).collect(),
+        Kind::Encoder(_) | Kind::Preview | Kind::Output | Kind::Screen => {
+            participant.reads.iter().copied().take(1).collect()
+        }
     }
 }
 

@@ -9,8 +9,8 @@ use super::report::{Participant, Report, Stream};
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-const HEADS: [&str; 11] =
-    ["participant", "device", "sent", "read", "drop", "p50 ms", "p99 ms", "fence", "pool", "peer", "work"];
+const HEADS: [&str; 12] =
+    ["participant", "device", "sent", "read", "drop", "p50 ms", "p99 ms", "fence", "pool", "peer", "kernel", "work"];
 
 /// The whole summary, styled; a stream that strips styles makes it plain.
 pub(super) fn summary(report: &Report, directory: &str) -> String {
@@ -35,8 +35,8 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     write_table(text, &report.participants)?;
     writeln!(
         text,
-        "{DIM}fence, pool, peer: seconds spent waiting for them; work: drawing, converting, flushing, encoding; p50, p99: \
-         from submit to the last release{DIM:#}"
+        "{DIM}fence, pool, peer, kernel: seconds spent waiting for them, the last one being the kernel's devices; work: drawing, \
+         converting, flushing, encoding; p50, p99: from submit to the last release{DIM:#}"
     )?;
     writeln!(text)?;
     for stream in &report.streams {
@@ -95,6 +95,7 @@ fn row(participant: &Participant) -> [String; HEADS.len()] {
         seconds(waiting_us.map(|time| time.fence)),
         seconds(waiting_us.map(|time| time.pool_empty)),
         seconds(waiting_us.map(|time| time.peer)),
+        seconds(waiting_us.map(|time| time.device)),
         seconds(waiting_us.map(|time| time.cpu.saturating_add(time.flush).saturating_add(time.encoder))),
     ]
 }
@@ -110,6 +111,9 @@ fn stream_line(stream: &Stream) -> String {
                 ", {modifier}, stride {}; compression {}: {}",
                 export.stride, export.compression, export.reason
             );
+            if let Some(allocator) = stream.allocator.as_ref().filter(|allocator| *allocator != "software") {
+                let _ = write!(line, "; {allocator}");
+            }
             if export.resolve != "nothing" {
                 let _ = write!(line, "; resolved {}", export.resolve);
             }

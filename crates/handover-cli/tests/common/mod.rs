@@ -63,6 +63,13 @@ pub fn run(directory: &Directory, arguments: &[&str]) -> Output {
     command(directory, arguments).output().unwrap()
 }
 
+/// Shows that a check was left out and why. Fails instead where `HANDOVER_REQUIRE` names `need` or says `all`.
+pub fn skip(need: &str, why: &str) {
+    let required = std::env::var("HANDOVER_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == need || name == "all"), "{need} is required: {why}");
+    eprintln!("skipped: needs {need}: {why}");
+}
+
 pub fn report(directory: &Directory) -> Value {
     serde_json::from_slice(&fs::read(directory.out().join("report.json")).unwrap()).unwrap()
 }

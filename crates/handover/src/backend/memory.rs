@@ -12,12 +12,13 @@ use handover_sys::file::{self, Identity};
 use handover_sys::map::{Mapping, Pixels, PixelsMut, Populate, ReadMapping};
 use handover_sys::memfd::{self, Seals};
 
+use super::linux::KmsHandle;
 use super::trailer;
 use crate::error::{Error, Kind, os};
 use crate::surface::lock;
 
 /// Size of the trailer, and the unit of every size.
-pub(super) const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// The memory of one surface in this process.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Memory {
     identity: Identity,
     /// Bytes in front of the trailer, if there is one, else all.
     capacity: Bytes,
+    /// The buffer in the device whose driver keeps the metadata, if one does.
+    keeper: Option<KmsHandle>,
     /// Held by whoever sets metadata.
     setting: Mutex<()>,
 }
@@ -101,6 +104,26 @@ impl Memory {
         Self::of(stage, file, MemoryKind::DmaBuf, Map::Write(map), Bytes(size.saturating_sub(PAGE)))
     }
 
+    /// The memory behind a new dma-buf of our own whose metadata its driver keeps: pixels to the last byte.
+    pub(crate) fn kept_by_driver(file: OwnedFd, keeper: KmsHandle) -> Result<Self> {
+        let stage = Stage::Allocate;
+        let size = dma_buf::size(&file).map_err(os(stage, "read the size of a dma-buf"))?;
+        let length = usize::try_from(size).map_err(|_| too_large(Bytes(size)))?;
+        let map = Mapping::new(&file, length, Populate::Later).map_err(os(stage, "map a dma-buf"))?;
+        let memory = Self::of(stage, file, MemoryKind::DmaBuf, Map::Write(map), Bytes(size))?;
+        Ok(memory.with_keeper(keeper))
+    }
+
+    /// The same memory, whose metadata is read and set through `keeper`.
+    pub(crate) fn with_keeper(self, keeper: KmsHandle) -> Self {
+        Self { keeper: Some(keeper), ..self }
+    }
+
+    /// The buffer in the device whose driver keeps the metadata. `None`: the control file has it.
+    pub(crate) fn keeper(&self) -> Option<&KmsHandle> {
+        self.keeper.as_ref()
+    }
+
     /// Memory behind a received descriptor. First what cannot block on anything a stranger can send, then the rest.
     ///
     /// `pixels`: what the layout needs. `capacity`: what the handle says there is in front of the trailer; without one the
@@ -158,7 +181,7 @@ impl Memory {
         };
         kept.map_err(os(stage, "keep the pixels from forked children"))?;
         let identity = file::identity(&file).map_err(os(stage, "read the identity of the pixels"))?;
-        Ok(Self { file, kind, map, identity, capacity, setting: Mutex::default() })
+        Ok(Self { file, kind, map, identity, capacity, keeper: None, setting: Mutex::default() })
     }
 
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
@@ -257,10 +280,11 @@ pub(crate) fn kind(stage: Stage, file: BorrowedFd<'_>) -> Result<MemoryKind> {
     if memfd::seals(file).is_ok() {
         return Ok(MemoryKind::Memfd);
     }
-    if dma_buf::is_dma_buf(file).unwrap_or(false) {
+    // Without /proc, or a descriptor to read it by, it may still be one: no reason to call it something else.
+    if dma_buf::is_dma_buf(file).map_err(os(stage, "look in /proc what a descriptor is"))? {
         return Ok(MemoryKind::DmaBuf);
     }
-    let found = file::link_text(file).unwrap_or_else(|_| "something that cannot be named without /proc".into());
+    let found = file::link_text(file).map_err(os(stage, "look in /proc what a descriptor is"))?;
     Err(Error::new(stage, Kind::Malformed)
         .asked("a memfd or a dma-buf")
         .found(found)

@@ -73,10 +73,14 @@ pub(super) fn write(map: &Mapping, inode: u64, metadata: &Metadata) {
 pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
     let stage = Stage::Import;
     // A file that could shrink under the mapping is not one of ours. A dma-buf cannot.
-    let is_fixed = match memory::kind(stage, file) {
-        Ok(MemoryKind::Memfd) => memory::seals(stage, file).is_ok_and(|seals| seals.contains(Seals::SHRINK)),
-        Ok(MemoryKind::DmaBuf) => true,
-        Err(_) => false,
+    let is_fixed = memory::kind(stage, file).and_then(|kind| match kind {
+        MemoryKind::Memfd => memory::seals(stage, file).map(|seals| seals.contains(Seals::SHRINK)),
+        MemoryKind::DmaBuf => Ok(true),
+    });
+    let is_fixed = match is_fixed {
+        Ok(is_fixed) => is_fixed,
+        Err(error) if *error.kind() == Kind::Malformed => false,
+        Err(error) => return Err(error),
     };
     if !is_fixed {
         return Ok(None);

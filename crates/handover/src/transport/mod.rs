@@ -281,7 +281,13 @@ impl Channel {
             return Err(Error::new(Stage::Import, Kind::Truncated)
                 .asked(format!("a message of at most {room} bytes and {max_descriptors} descriptors"))
                 .found(format!("more {what} from {}", self.peer_name()))
-                .why("what was cut off cannot be had again"));
+                .why("what was cut off cannot be had again")
+                .help(if received.truncated {
+                    ""
+                } else {
+                    // The kernel says the same of a sender of too many and of a receiver with no room.
+                    "if no more were sent than that, a higher limit of open files (RLIMIT_NOFILE)"
+                }));
         }
         if received.len == 0 && received.descriptors.is_empty() {
             return Ok(None);

@@ -2,6 +2,8 @@
 //! the word of a test. Where a node is missing a test says so and is left out; `HANDOVER_REQUIRE=all` forbids that.
 #![allow(dead_code)]
 
+use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use handover::backend::linux::{Card, Dumb, Heap, KmsHandle, SyncFile, Udmabuf};
 use handover::{Backend, Device, Extent, Format, Options, Surface, SurfaceUsages, Writers, allocate, negotiate};
 use handover_sys::dma_buf::{self, Direction};
 use handover_sys::drm::vgem;
+use handover_sys::memfd::{self, Seals};
+use handover_sys::udmabuf;
 
 /// Shows that a check was left out and why. Fails instead where `HANDOVER_REQUIRE` names `need` or says `all`.
 pub(crate) fn skip(need: &str, why: &str) {
@@ -34,13 +38,26 @@ pub(crate) fn backends() -> Vec<Arc<dyn Backend>> {
     [udmabuf(), heap, dumb("vgem"), dumb("virtio_gpu")].into_iter().flatten().collect()
 }
 
+/// Are all sources there? What is missing has been shown as a skip.
+pub(crate) fn is_complete() -> bool {
+    backends().len() == 4
+}
+
+/// How to allocate so many surfaces of this source.
+pub(crate) fn options(backend: &Arc<dyn Backend>, surfaces: u32, writers: Writers) -> Options {
+    Options { surfaces, writers, backend: Arc::clone(backend), ..Options::default() }
+}
+
 /// Linear surfaces of 64 by 48 pixels in one pool.
-pub(crate) fn surfaces(backend: &Arc<dyn Backend>, count: u32, writers: Writers) -> Vec<Surface> {
+pub(crate) fn try_surfaces(options: &Options) -> handover::Result<Vec<Surface>> {
     let offer = |party, usages| Device::PLAIN.offer(party, &[Format::XRGB8888], usages);
     let offers = [offer("producer", SurfaceUsages::WRITE), offer("consumer", SurfaceUsages::READ)];
-    let agreement = negotiate(Extent::new(64, 48).unwrap(), &offers).unwrap();
-    let options = Options { surfaces: count, writers, backend: Arc::clone(backend), ..Options::default() };
-    allocate(Device::PLAIN, &agreement, &options).unwrap()
+    let agreement = negotiate(Extent::new(64, 48)?, &offers)?;
+    allocate(Device::PLAIN, &agreement, options)
+}
+
+pub(crate) fn surfaces(backend: &Arc<dyn Backend>, count: u32, writers: Writers) -> Vec<Surface> {
+    try_surfaces(&options(backend, count, writers)).unwrap()
 }
 
 pub(crate) fn surface(backend: &Arc<dyn Backend>) -> Surface {
@@ -85,6 +102,14 @@ impl Job<'_> {
 
 pub(crate) fn fence_of(dma_buf: impl AsFd, direction: Direction) -> SyncFile {
     SyncFile::new(dma_buf::export_sync_file(dma_buf, direction).unwrap()).unwrap()
+}
+
+/// A stranger's buffer: a udmabuf of so many bytes that begins with `bytes`.
+pub(crate) fn raw_udmabuf(size: u64, bytes: &[u8]) -> OwnedFd {
+    let pages = memfd::create("stranger", size).unwrap();
+    File::from(duplicate(&pages)).write_all(bytes).unwrap();
+    memfd::add_seals(&pages, Seals::SHRINK).unwrap();
+    udmabuf::create(udmabuf::open().unwrap(), &pages, 0, size).unwrap()
 }
 
 pub(crate) fn duplicate(fd: impl AsFd) -> OwnedFd {

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handover::{
-    Access, Cell, Cells, Deadline, Device, Error, Extent, Format, Handle, Layout, Lease, Options, Region, Result,
-    Surface, SurfaceUsages, Writers, acquire, allocate, negotiate,
+    Access, Cell, Cells, Deadline, Device, Error, Extent, Format, Handle, Kind, Layout, Lease, Options, Region, Result,
+    Stage, Surface, SurfaceUsages, Writers, acquire, allocate, negotiate,
 };
 use handover_model::layout::Constraints;
 use handover_sys::{file, poll, socket};
@@ -167,6 +167,26 @@ pub(crate) fn refusal<T>(what: &str, result: Result<T>) -> Error {
     }
 }
 
+/// Must be refused, so, with these words in the error, and without a descriptor left open.
+#[track_caller]
+pub(crate) fn refused<T>(
+    what: &str,
+    stage: Stage,
+    kind: &Kind,
+    errno: Option<i32>,
+    says: &[&str],
+    run: impl Fn() -> Result<T>,
+) {
+    // Twice: the first refusal must not change the second.
+    for _ in 0..2 {
+        let error: Error = keeps_descriptors(what, || refusal(what, run()));
+        assert_eq!((error.stage(), error.kind(), error.errno()), (stage, kind, errno), "{what}: {error}");
+        let text = error.to_string();
+        assert!(says.iter().all(|words| text.contains(words)), "{what}: {text}");
+        assert!(errno.is_none_or(|errno| text.contains(&format!("errno {errno}"))), "{what}: {text}");
+    }
+}
+
 const ROLE: &str = "HANDOVER_TEST_ROLE";
 
 /// A process in a role, and our end of the socket to it. Dropping it kills and reaps.
@@ -178,8 +198,21 @@ pub(crate) struct Other {
 impl Other {
     /// Starts this binary again; its test `child_process` takes the role.
     pub(crate) fn start(role: &str) -> Self {
+        Self::start_through(&[], role)
+    }
+
+    /// As [`start`](Self::start), by a program that changes what it must and then becomes what its last arguments say.
+    pub(crate) fn start_through(words: &[&str], role: &str) -> Self {
         let (socket, theirs) = socket::pair().unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let program = std::env::current_exe().unwrap();
+        let mut command = match words {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.args(["--exact", "child_process", "--nocapture"]).env(ROLE, role);
         let child = command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).spawn().unwrap();
         Self { socket, child }

@@ -16,6 +16,10 @@ use handover_sys::file::{self, Identity};
 use crate::error::{Error, Kind, Result, os};
 use crate::surface::{Surface, lock};
 
+/// The open files of this process. One has one table of handles, however many descriptors lead to it: of two tables, each would
+/// close what the other still uses.
+static KNOWN: Mutex<Vec<Weak<Node>>> = Mutex::new(Vec::new());
+
 /// A DRM node, opened. Clones are the same open file.
 #[derive(Debug, Clone)]
 pub struct Card(Arc<Node>);
@@ -71,12 +75,25 @@ impl Card {
         Self::of(file, path)
     }
 
-    /// Takes a node that somebody else opened, a session manager for example.
+    /// Takes a node that somebody else opened, a session manager for example. A duplicate of a descriptor that was taken
+    /// before gives the same card again.
+    ///
+    /// Whoever else makes handles in that open file, the sender or a driver in this process, shares their numbers and must not
+    /// close those of buffers that were imported here: the kernel does not count.
     pub fn of(file: OwnedFd, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         let version =
             drm::version(&file).map_err(os(Stage::Import, format!("ask {} for its driver", path.display())))?;
-        Ok(Self(Arc::new(Node { file, path, driver: version.name, handles: Mutex::default() })))
+        let mut known = lock(&KNOWN);
+        known.retain(|node| node.strong_count() > 0);
+        // Where a container's filter forbids the question they are taken for two, as two opens of one node are.
+        let is_this = |node: &Arc<Node>| drm::is_same_file(&node.file, &file).unwrap_or(false);
+        if let Some(node) = known.iter().filter_map(Weak::upgrade).find(is_this) {
+            return Ok(Self(node));
+        }
+        let node = Arc::new(Node { file, path, driver: version.name, handles: Mutex::default() });
+        known.push(Arc::downgrade(&node));
+        Ok(Self(node))
     }
 
     /// The first node whose driver has this name, cards before render nodes.
@@ -112,7 +129,7 @@ impl Card {
 
     /// Is it the same open file? Two opens of one node are two files, with handles of their own.
     pub fn is_same_file(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || drm::is_same_file(&self.0.file, &other.0.file).unwrap_or(false)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Imports a dma-buf. A second import of the same buffer gives the same handle.
@@ -135,6 +152,14 @@ impl Card {
         let handle = Arc::new(Handle { card: self.clone(), gem, buffer });
         handles.insert(buffer, Arc::downgrade(&handle));
         Ok(KmsHandle(handle))
+    }
+
+    /// Takes the handle of a buffer that this file has just made and exported, and that nobody else knows yet. Imports of its
+    /// dma-buf get the same number from the kernel, and the same handle here.
+    pub(super) fn adopt(&self, gem: Gem, buffer: Identity) -> KmsHandle {
+        let handle = Arc::new(Handle { card: self.clone(), gem, buffer });
+        lock(&self.0.handles).insert(buffer, Arc::downgrade(&handle));
+        KmsHandle(handle)
     }
 
     /// Imports the memory of a surface.

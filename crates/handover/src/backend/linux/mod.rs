@@ -23,22 +23,38 @@
 //! | file | what |
 //! |---|---|
 //! | `udmabuf`, `heap`, `dumb` | sources of memory |
+//! | `amdgpu` | a source of memory whose driver keeps the metadata |
 //! | `card` | an open DRM node: handles of buffers, kept by identity |
+//! | `held` | what keeps a lease while a device without fences has the buffer |
+//! | `implicit` | whether a driver attaches fences by itself |
+//! | `probe` | what this machine can do, found by trying |
+//! | `scanout` | surfaces on a screen, by atomic commits with fences both ways |
 //! | `sync_file` | a kernel fence |
 //! | `timeline` | points that a driver keeps, submitted or not yet |
+//! | `v4l2` | surfaces that a camera fills or a video output reads |
 //!
 //! [`EXPORT_SYNC_FILE`]: handover_sys::dma_buf::export_sync_file
+#![doc = include_str!("../../../READ_ONLY_LINUX.md")]
 
+pub mod amdgpu;
 mod card;
 mod dumb;
 mod heap;
+mod held;
+mod implicit;
+pub mod probe;
+pub mod scanout;
 pub mod sync_file;
 mod timeline;
 mod udmabuf;
+pub mod v4l2;
 
+pub use amdgpu::{Amdgpu, Kfd};
 pub use card::{Card, KmsHandle};
 pub use dumb::Dumb;
 pub use heap::Heap;
+pub use held::Held;
+pub use implicit::{Implicit, attaches_fences};
 pub use sync_file::SyncFile;
 pub use timeline::{Reached, Timeline};
 pub use udmabuf::Udmabuf;

@@ -24,17 +24,18 @@ impl SyncFile {
     /// # Errors
     /// [`Kind::Malformed`]: it is something else, which the error names.
     pub fn new(file: OwnedFd) -> Result<Self> {
-        match sync_file::status(&file) {
-            Ok(_) => Ok(Self(file)),
-            Err(error) => {
-                let found = file::link_text(&file).unwrap_or_else(|_| "a descriptor of another kind".into());
-                Err(Error::new(Stage::Import, Kind::Malformed)
-                    .asked("a sync_file")
-                    .found(found)
-                    .why("it does not answer SYNC_IOC_FILE_INFO")
-                    .with_errno(error.raw_os_error().unwrap_or(0)))
-            }
+        let stage = Stage::Import;
+        // By its name first: a request to a stranger's file may do anything, and wait for as long as a FUSE server likes.
+        if !sync_file::is_sync_file(&file).map_err(os(stage, "look in /proc what a descriptor is"))? {
+            let found = file::link_text(&file).map_err(os(stage, "look in /proc what a descriptor is"))?;
+            return Err(Error::new(stage, Kind::Malformed)
+                .asked("a sync_file")
+                .found(found)
+                .why("only a driver makes a fence of the kernel")
+                .help("SYNC_IOC_MERGE, or an export of a dma-buf or a syncobj, gives one"));
         }
+        sync_file::status(&file).map_err(os(stage, "read the status of a sync_file"))?;
+        Ok(Self(file))
     }
 
     /// What the kernel itself just made.

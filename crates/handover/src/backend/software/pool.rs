@@ -84,15 +84,24 @@ impl Pool {
         self.identity
     }
 
-    pub(crate) fn metadata(&self, surface: u32) -> std::result::Result<Metadata, Trouble> {
+    /// `None`: it is not here, the driver of the memory keeps it.
+    pub(crate) fn metadata(&self, surface: u32) -> std::result::Result<Option<Metadata>, Trouble> {
         let slot = self.reservation.metadata(surface)?;
+        if slot.flags & Slot::KEPT_BY_DRIVER != 0 {
+            return Ok(None);
+        }
         let mut bytes = [0; 256];
         for (to, from) in bytes.chunks_exact_mut(8).zip(slot.block) {
             to.copy_from_slice(&from.to_le_bytes());
         }
         let block = bytes.get(..slot.length as usize).and_then(|bytes| Block::new(bytes).ok());
         let block = block.ok_or(Trouble::Spoiled("meta.length"))?;
-        Ok(Metadata { word: Word(slot.word), block })
+        Ok(Some(Metadata { word: Word(slot.word), block }))
+    }
+
+    /// Says to all who join that the driver of the memory keeps the metadata.
+    pub(crate) fn leave_metadata_to_driver(&self, surface: u32) -> std::result::Result<(), Trouble> {
+        self.reservation.set_metadata(surface, &Slot { flags: Slot::KEPT_BY_DRIVER, ..Slot::EMPTY })
     }
 
     pub(crate) fn set_metadata(&self, surface: u32, metadata: &Metadata) -> std::result::Result<(), Trouble> {

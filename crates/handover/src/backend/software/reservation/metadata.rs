@@ -13,7 +13,7 @@ use super::{Reservation, TRIES, Trouble};
 pub struct Slot {
     /// The tiling word.
     pub word: u64,
-    /// Flags of the setter; 0 today.
+    /// Flags of the setter: 0, or [`Slot::KEPT_BY_DRIVER`].
     pub flags: u64,
     /// Length of the block in bytes, at most 256.
     pub length: u64,
@@ -24,6 +24,9 @@ pub struct Slot {
 impl Slot {
     /// Never set: word 0, no block.
     pub const EMPTY: Self = Self { word: 0, flags: 0, length: 0, block: [0; 32] };
+
+    /// The flag of a slot whose word and block mean nothing: the driver of the memory keeps them.
+    pub const KEPT_BY_DRIVER: u64 = 1;
 }
 
 /// Rounds over the slots before a setter rests between two, and for how long.

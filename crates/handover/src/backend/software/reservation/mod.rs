@@ -38,7 +38,7 @@ pub mod working_set;
 use std::time::Duration;
 
 pub use attach::{Attach, Dependency, Entry};
-use handover_model::{Error, Kind, Stage};
+use handover_model::{Error, Kind, Region, Stage, reservation};
 use layout::{Block, ENTRIES, header};
 pub use metadata::Slot;
 use platform::{Atomic as _, Platform};
@@ -155,6 +155,29 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
             let mask = self.platform.u64(block.mask(e)).load(Relaxed);
             word.phase().is_live().then_some((e, word, mask))
         })
+    }
+
+    /// The entries of a surface that stand in line, first in line first, as the rules of [`handover_model::reservation`] take
+    /// them. Those of an owner who died count until somebody ends them.
+    pub fn pending(&self, surface: u32) -> Vec<reservation::Entry> {
+        let block = Block::of(surface);
+        let mut line: Vec<_> = (0..self.high(block))
+            .filter_map(|index| {
+                let at = self.platform.u64(block.word(index));
+                let word = Word(at.load(Acquire));
+                let entry = reservation::Entry {
+                    context: self.platform.u64(block.context(index)).load(Acquire),
+                    seq: self.platform.u64(block.seq(index)).load(Acquire),
+                    usage: word.usage(),
+                    region: Region::from_bits(self.platform.u64(block.mask(index)).load(Acquire)),
+                    done: false,
+                };
+                // A word that changed meanwhile has ended, and the other fields may be its successor's.
+                (word.phase() == Phase::Pending && at.load(Relaxed) == word.0).then_some((word, entry))
+            })
+            .collect();
+        line.sort_by_key(|(word, _)| (word.ticket(), word.owner()));
+        line.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// How often the layout behind the pixels of this surface changed.

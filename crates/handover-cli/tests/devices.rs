@@ -1,0 +1,58 @@
+//! `handover devices` says what this machine can, and what would help where it cannot.
+
+// clippy.toml lets tests panic; it does not know the helpers beside them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn devices(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_handover")).arg("devices").args(arguments).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), [].as_slice()));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Shows that a check was left out and why. Fails instead where `HANDOVER_REQUIRE` names `need` or says `all`.
+fn skip(need: &str, why: &str) {
+    let required = std::env::var("HANDOVER_REQUIRE").unwrap_or_default();
+    assert!(!required.split(',').any(|name| name == need || name == "all"), "{need} is required: {why}");
+    eprintln!("skipped: needs {need}: {why}");
+}
+
+#[test]
+fn it_names_a_tier_and_what_would_raise_it() {
+    let report: Value = serde_json::from_str(&devices(&["--json"])).unwrap();
+    let tier = report["tier"].as_str().unwrap();
+    assert!(report["next"].is_null() || !report["next"]["why"].as_str().unwrap().is_empty(), "{report:#}");
+    let text = devices(&[]);
+    assert!(text.starts_with(&format!("Tier: {tier}\n")) && text.contains("software backend works"), "{text}");
+}
+
+#[test]
+fn a_missing_udmabuf_is_told_with_its_module_and_a_present_one_works() {
+    let report: Value = serde_json::from_str(&devices(&["--json"])).unwrap();
+    let udmabuf = &report["sources"][0];
+    assert_eq!(udmabuf["name"], "udmabuf");
+    if Path::new("/dev/udmabuf").exists() {
+        assert!(udmabuf["makes"]["yes"] == true || !udmabuf["makes"]["help"].as_str().unwrap().is_empty());
+    } else {
+        assert_eq!((&udmabuf["makes"]["yes"], &udmabuf["makes"]["errno"]), (&false.into(), &2.into()));
+        assert!(udmabuf["makes"]["help"].as_str().unwrap().contains("modprobe udmabuf"), "{udmabuf:#}");
+    }
+}
+
+#[test]
+fn devices_disagree_and_each_says_so() {
+    let report: Value = serde_json::from_str(&devices(&["--json"])).unwrap();
+    let of = |driver: &str| report["drm"].as_array().unwrap().iter().find(|node| node["driver"] == driver);
+    let (Some(virtio), Some(vgem)) = (of("virtio_gpu"), of("vgem")) else {
+        return skip("vgem", "no nodes of vgem and virtio_gpu");
+    };
+    let can = |node: &Value, ability: &str| node["abilities"][ability]["yes"] == true;
+    assert!(can(virtio, "syncobj timelines") && !can(vgem, "syncobj timelines"), "{report:#}");
+    assert!(can(vgem, "imports system memory"), "{report:#}");
+    // Without a host's 3D it takes its own buffers only (ENODEV).
+    assert_eq!(virtio["abilities"]["imports system memory"]["errno"], 19, "{report:#}");
+}

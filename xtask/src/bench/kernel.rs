@@ -1,0 +1,220 @@
+//! The verbs on dma-bufs, each against the bare calls that it cannot do without. Needs `/dev/udmabuf`, and vgem for fences:
+//! `cargo xtask vm -- target/release/xtask bench kernel` measures in the guest.
+
+use std::hint::black_box;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use handover::backend::linux::{Card, Dumb, SyncFile, Udmabuf};
+use handover::{
+    Access, Backend, Deadline, Device, ExportFlags, Lease, Options, Region, Surface, Writers, acquire, allocate,
+    export, import,
+};
+use handover_model::Bytes;
+use handover_sys::dma_buf::{self, Direction};
+use handover_sys::drm::vgem;
+use handover_sys::file::{self, Reopen};
+use handover_sys::map::{Mapping, Populate};
+use handover_sys::memfd::{self, Seals};
+use handover_sys::{poll, udmabuf};
+
+use super::figures::Samples;
+use super::report::{Budget, Line, Table};
+use super::{Effort, Result, machine};
+
+/// Of each surface.
+const SIZE: u64 = 64 << 10;
+/// Surfaces of a pool: one control file serves them all.
+const POOL: u32 = 16;
+/// Rounds in one sample.
+const ROUNDS: u32 = 20;
+const BUDGET: Budget = Budget::Ratio(1.1);
+
+pub(super) fn run(effort: Effort) -> Result<Vec<Table>> {
+    let title = "verbs on dma-bufs, and the calls they need";
+    let (memory, gpu) = match (Udmabuf::open(), Card::of_driver("vgem")) {
+        (Ok(memory), Ok(gpu)) => (memory, gpu),
+        (Err(error), _) | (_, Err(error)) => return Ok(vec![Table::skipped(title, error)]),
+    };
+    let _pinned = machine::cpus()?.first().map(|&cpu| machine::pin(cpu)).transpose()?;
+    let bench = Bench::new(memory, gpu)?;
+    let mut samples = vec![(Samples::default(), Samples::default()); VERBS.len()];
+    for _ in 0..effort.of(40, 10) {
+        for ((_, raw, ours), (floor, own)) in VERBS.iter().zip(&mut samples) {
+            floor.add_turn(turn(&bench, *raw)?);
+            own.add_turn(turn(&bench, *ours)?);
+        }
+    }
+    let note =
+        format!("a sample is the mean of {ROUNDS} rounds on one CPU; surfaces of {}, {POOL} in a pool", Bytes(SIZE));
+    let mut table = Table::new(title, note);
+    for ((name, ..), (floor, own)) in VERBS.iter().zip(&samples) {
+        table.push(Line::new(format!("{name}: bare calls"), floor));
+        table.push(Line::new(format!("{name}: ours"), own).against("bare calls", own, floor).budget(BUDGET));
+    }
+    Ok(vec![table])
+}
+
+type Round = fn(&Bench) -> Result<()>;
+
+/// What is measured, the bare calls, ours.
+const VERBS: &[(&str, Round, Round)] = &[
+    ("allocate 16", bare_allocate, our_allocate),
+    ("export and import", bare_hand_over, our_hand_over),
+    ("acquire and release, READ, idle", bare_read, our_read),
+    ("acquire and release, WRITE, idle", bare_write, our_write),
+    ("collect under a pending fence", bare_collect, our_collect),
+    ("access, READ", bare_access, our_access),
+    ("attach a fence", bare_attach, our_attach),
+];
+
+struct Bench {
+    memory: Arc<dyn Backend>,
+    node: OwnedFd,
+    /// Nobody uses it.
+    idle: Surface,
+    /// A device reads it all the time.
+    busy: Surface,
+    /// Under a READ lease, which `lease` is.
+    held: Surface,
+    lease: Lease,
+    /// A memfd.
+    any: OwnedFd,
+    gpu: Card,
+    fence: SyncFile,
+}
+
+impl Bench {
+    fn new(memory: Udmabuf, gpu: Card) -> Result<Self> {
+        let memory: Arc<dyn Backend> = Arc::new(memory);
+        let one = |memory: &Arc<dyn Backend>| -> Result<Surface> { Ok(surfaces(memory, 1)?.remove(0)) };
+        let (idle, busy, held) = (one(&memory)?, one(&memory)?, one(&memory)?);
+        // Small, and signalled by now: what is measured is the attaching.
+        let scratch: Arc<dyn Backend> = Arc::new(Dumb::of(gpu.clone()));
+        let scratch = one(&scratch)?;
+        let fence = SyncFile::new(dma_buf::export_sync_file(scratch.pixels_fd(), Direction::READ)?)?;
+        let lease = acquire(&[(&held, Access::Read, Region::WHOLE)], Deadline::Never)?.wait()?;
+        let any = memfd::create("bench", 4096)?;
+        Ok(Self { memory, node: udmabuf::open()?, idle, busy, held, lease, any, gpu, fence })
+    }
+}
+
+fn surfaces(memory: &Arc<dyn Backend>, count: u32) -> Result<Vec<Surface>> {
+    let options =
+        Options { surfaces: count, writers: Writers::Open, backend: Arc::clone(memory), ..Options::default() };
+    Ok(allocate::buffer(Device::PLAIN, Bytes(SIZE - 4096), &options)?)
+}
+
+/// A vgem fence dies after 10 s, so each turn has one of its own.
+fn turn(bench: &Bench, round: Round) -> Result<Vec<f64>> {
+    let handle = bench.gpu.import(&bench.busy)?;
+    let job = vgem::attach(&bench.gpu, bench.gpu.gem(&handle)?, Direction::READ)?;
+    let mut samples = Vec::new();
+    for _ in 0..4 {
+        let begin = Instant::now();
+        for _ in 0..ROUNDS {
+            round(bench)?;
+        }
+        samples.push(begin.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
+    }
+    // On a slow machine it may have died meanwhile, and the round that missed it said so.
+    let _ = vgem::signal(&bench.gpu, job);
+    Ok(samples)
+}
+
+fn bare_allocate(bench: &Bench) -> Result<()> {
+    let mut made = Vec::new();
+    for _ in 0..POOL {
+        let pages = memfd::create("bench", SIZE)?;
+        memfd::add_seals(&pages, Seals::SHRINK | Seals::GROW | Seals::SEAL)?;
+        let buffer = udmabuf::create(&bench.node, &pages, 0, SIZE)?;
+        let map = Mapping::new(&buffer, SIZE as usize, Populate::Later)?;
+        map.dont_fork()?;
+        made.push((buffer, map));
+    }
+    black_box(made);
+    Ok(())
+}
+
+fn our_allocate(bench: &Bench) -> Result<()> {
+    black_box(surfaces(&bench.memory, POOL)?);
+    Ok(())
+}
+
+fn bare_hand_over(bench: &Bench) -> Result<()> {
+    let sent = file::duplicate(bench.idle.pixels_fd())?;
+    // The receiver: what is it, how large is it, map it.
+    let (text, size) = (file::link_text(&sent)?, file::size(&sent)?);
+    let map = Mapping::new(&sent, usize::try_from(size)?, Populate::Later)?;
+    map.dont_fork()?;
+    // The control file's own description, which keeps the death of its holder visible.
+    let control = file::reopen(&bench.any, Reopen::ReadWrite)?;
+    black_box((text, control, map));
+    Ok(())
+}
+
+fn our_hand_over(bench: &Bench) -> Result<()> {
+    let sent = export(&bench.idle, ExportFlags::READ | ExportFlags::WRITE, Deadline::Never)?.handle;
+    black_box(import(sent, Device::PLAIN)?);
+    Ok(())
+}
+
+fn bare_poll(bench: &Bench, interest: poll::Interest) -> Result<()> {
+    let mut entries = [poll::Entry::new(bench.idle.pixels_fd(), interest)];
+    black_box(poll::poll(&mut entries, Deadline::now().at())?);
+    Ok(())
+}
+
+fn bare_read(bench: &Bench) -> Result<()> {
+    bare_poll(bench, poll::Interest::READ)
+}
+
+fn bare_write(bench: &Bench) -> Result<()> {
+    bare_poll(bench, poll::Interest::WRITE)
+}
+
+fn ours(surface: &Surface, access: Access) -> Result<()> {
+    Ok(acquire(&[(surface, access, Region::WHOLE)], Deadline::Never)?.wait()?.release()?)
+}
+
+fn our_read(bench: &Bench) -> Result<()> {
+    ours(&bench.idle, Access::Read)
+}
+
+fn our_write(bench: &Bench) -> Result<()> {
+    ours(&bench.idle, Access::Write)
+}
+
+fn bare_collect(bench: &Bench) -> Result<()> {
+    let buffer = bench.busy.pixels_fd();
+    // Whether anything pends, then what.
+    bare_poll(bench, poll::Interest::WRITE)?;
+    black_box(dma_buf::export_sync_file(buffer, Direction::WRITE)?);
+    Ok(())
+}
+
+fn our_collect(bench: &Bench) -> Result<()> {
+    let set = [(&bench.busy, Access::Write, Region::WHOLE)];
+    let (lease, fence) = acquire(&set, Deadline::Never)?.collect()?;
+    drop(black_box(fence.ok_or("nothing pends")?));
+    Ok(lease.release()?)
+}
+
+fn bare_access(bench: &Bench) -> Result<()> {
+    dma_buf::sync_start(bench.held.pixels_fd(), Direction::READ)?;
+    Ok(dma_buf::sync_end(bench.held.pixels_fd(), Direction::READ)?)
+}
+
+fn our_access(bench: &Bench) -> Result<()> {
+    black_box(bench.lease.read(&bench.held)?);
+    Ok(())
+}
+
+fn bare_attach(bench: &Bench) -> Result<()> {
+    Ok(dma_buf::import_sync_file(bench.held.pixels_fd(), Direction::READ, &bench.fence)?)
+}
+
+fn our_attach(bench: &Bench) -> Result<()> {
+    Ok(bench.lease.attach(&bench.fence)?)
+}
