@@ -84,7 +84,8 @@ fn c23_a_region_is_replaced_only_by_one_that_covers_it() {
 /// C9: who belongs to no line of work is neither before nor after anybody.
 #[test]
 fn c9_entries_of_no_context_never_stand_for_each_other() {
-    let leases = [entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Write)];
+    let leases =
+        [entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Read), entry(NO_CONTEXT, 0, Usage::Write)];
     assert_eq!(report(&leases), leases);
     let mut slots = vec![done(leases[0])];
     attach(&mut slots, leases[1]);
