@@ -40,7 +40,9 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Table>> {
     let _pinned = machine::cpus()?.first().map(|&cpu| machine::pin(cpu)).transpose()?;
     let bench = Bench::new(memory, gpu)?;
     let mut samples = vec![(Samples::default(), Samples::default()); VERBS.len()];
+    let mut least = Samples::default();
     for _ in 0..effort.of(40, 10) {
+        least.add_turn(turn(&bench, bare_poll)?);
         for ((_, raw, ours), (floor, own)) in VERBS.iter().zip(&mut samples) {
             floor.add_turn(turn(&bench, *raw)?);
             own.add_turn(turn(&bench, *ours)?);
@@ -49,6 +51,7 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Table>> {
     let note =
         format!("a sample is the mean of {ROUNDS} rounds on one CPU; surfaces of {}, {POOL} in a pool", Bytes(SIZE));
     let mut table = Table::new(title, note);
+    table.push(Line::new("a look whether anything pends, alone", &least));
     for ((name, ..), (floor, own)) in VERBS.iter().zip(&samples) {
         table.push(Line::new(format!("{name}: bare calls"), floor));
         table.push(Line::new(format!("{name}: ours"), own).against("bare calls", own, floor).budget(BUDGET));
@@ -62,8 +65,8 @@ type Round = fn(&Bench) -> Result<()>;
 const VERBS: &[(&str, Round, Round)] = &[
     ("allocate 16", bare_allocate, our_allocate),
     ("export and import", bare_hand_over, our_hand_over),
-    ("acquire and release, READ, idle", bare_read, our_read),
-    ("acquire and release, WRITE, idle", bare_write, our_write),
+    ("acquire and release, READ", bare_read, our_read),
+    ("acquire and release, WRITE", bare_write, our_write),
     ("collect under a pending fence", bare_collect, our_collect),
     ("access, READ", bare_access, our_access),
     ("attach a fence", bare_attach, our_attach),
@@ -160,18 +163,25 @@ fn our_hand_over(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn bare_poll(bench: &Bench, interest: poll::Interest) -> Result<()> {
-    let mut entries = [poll::Entry::new(bench.idle.pixels_fd(), interest)];
-    black_box(poll::poll(&mut entries, Deadline::now().at())?);
+/// Everybody's way to wait for a dma-buf: a snapshot of what pends, and a look at it.
+fn bare_wait(bench: &Bench, direction: Direction) -> Result<()> {
+    let fence = dma_buf::export_sync_file(bench.idle.pixels_fd(), direction)?;
+    black_box(poll::wait_readable(&fence, Deadline::now().at())?);
     Ok(())
 }
 
 fn bare_read(bench: &Bench) -> Result<()> {
-    bare_poll(bench, poll::Interest::READ)
+    bare_wait(bench, Direction::READ)
 }
 
 fn bare_write(bench: &Bench) -> Result<()> {
-    bare_poll(bench, poll::Interest::WRITE)
+    bare_wait(bench, Direction::WRITE)
+}
+
+/// Whether anything pends, and no more: the one call that ours makes when nothing does.
+fn bare_poll(bench: &Bench) -> Result<()> {
+    black_box(dma_buf::is_idle(bench.idle.pixels_fd(), Direction::WRITE)?);
+    Ok(())
 }
 
 fn ours(surface: &Surface, access: Access) -> Result<()> {
@@ -189,7 +199,7 @@ fn our_write(bench: &Bench) -> Result<()> {
 fn bare_collect(bench: &Bench) -> Result<()> {
     let buffer = bench.busy.pixels_fd();
     // Whether anything pends, then what.
-    bare_poll(bench, poll::Interest::WRITE)?;
+    black_box(dma_buf::is_idle(buffer, Direction::WRITE)?);
     black_box(dma_buf::export_sync_file(buffer, Direction::WRITE)?);
     Ok(())
 }

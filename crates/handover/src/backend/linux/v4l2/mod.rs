@@ -139,27 +139,38 @@ impl<H: Held> VideoQueue<H> {
         Ok(())
     }
 
-    /// Sets the format on the input or output in use, else on the first that takes it. What is told of a refusal is the last one.
+    /// Sets the format on the input or output in use, else on the first that takes it. If none does, the one in use stays, and its
+    /// refusal is told.
     fn choose(&self, wanted: &v4l2::Format) -> Result<()> {
         let device = format!("{} ({})", self.path.display(), self.driver);
-        let try_format = || format::set(&self.file, self.kind, wanted, &device);
-        let first = try_format();
-        let ends = match self.direction {
-            Direction::Capture => v4l2::inputs(&self.file),
-            Direction::Output => v4l2::outputs(&self.file),
-        };
+        let set = || format::set(&self.file, self.kind, wanted, &device);
+        let Err(refused) = set() else { return Ok(()) };
         // A node without inputs (a codec's) has its one format.
-        let (Err(refused), Ok(ends)) = (&first, ends) else { return first };
+        let Ok((current, ends)) = self.ends() else { return Err(refused) };
         for end in ends {
-            let chosen = match self.direction {
-                Direction::Capture => v4l2::set_input(&self.file, end.index),
-                Direction::Output => v4l2::set_output(&self.file, end.index),
-            };
-            if chosen.is_ok() && try_format().is_ok() {
+            if self.set_end(end).is_ok() && set().is_ok() {
                 return Ok(());
             }
         }
-        Err(refused.clone())
+        // Left on another input, the device would give the next program an empty picture.
+        self.set_end(current).map_err(os(Stage::Negotiate, self.at("go back to the input of")))?;
+        Err(refused)
+    }
+
+    /// The number of the input or output in use, and those of the others.
+    fn ends(&self) -> std::io::Result<(u32, Vec<u32>)> {
+        let (current, all) = match self.direction {
+            Direction::Capture => (v4l2::current_input(&self.file)?, v4l2::inputs(&self.file)?),
+            Direction::Output => (v4l2::current_output(&self.file)?, v4l2::outputs(&self.file)?),
+        };
+        Ok((current, all.iter().map(|end| end.index).filter(|index| *index != current).collect()))
+    }
+
+    fn set_end(&self, index: u32) -> std::io::Result<()> {
+        match self.direction {
+            Direction::Capture => v4l2::set_input(&self.file, index),
+            Direction::Output => v4l2::set_output(&self.file, index),
+        }
     }
 
     /// Asks for so many pictures a second, as a fraction. What the device made of it; `None` if it cannot tell.
