@@ -53,15 +53,15 @@ const STEPS: &[Step] = &[
 
 /// What the test programs reported, added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Counts {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) ignored: u64,
 }
 
 impl Counts {
     /// Adds the figures of a `test result:` line of libtest; any other line adds nothing.
-    fn add_line(&mut self, line: &str) {
+    pub(crate) fn add_line(&mut self, line: &str) {
         let Some((_, figures)) = line.split_once("test result: ") else { return };
         for part in figures.split([';', '.']) {
             let mut words = part.split_whitespace();

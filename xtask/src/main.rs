@@ -1,11 +1,12 @@
-//! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`. And what it does
-//! not do, since it proves nothing on a busy machine: `cargo xtask bench`.
+//! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`. What it needs QEMU
+//! for: `cargo xtask vm`. And what it does not do, since it proves nothing on a busy machine: `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
 mod tidy;
+mod vm;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,6 +33,12 @@ const COMMANDS: &[Command] = &[
         run: tidy::run,
     },
     Command {
+        name: "vm",
+        summary: "the tests in a guest that has the kernel's devices (QEMU); or any command line there",
+        help: vm::help,
+        run: vm::run,
+    },
+    Command {
         name: "bench",
         summary: "how fast, against the raw floor and the budgets; prints figures, asserts none",
         help: bench::help,
@@ -52,7 +59,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) if rest.iter().any(|argument| is_help(argument)) => {
+        // What follows `--` is a command line for somebody else.
+        Some(command) if rest.iter().take_while(|argument| *argument != "--").any(|argument| is_help(argument)) => {
             print!("{}", (command.help)());
             ExitCode::SUCCESS
         }

@@ -1,0 +1,33 @@
+//! The guest's first root: busybox, the modules, and the script that goes on from there (`init.sh`).
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cpio::Archive;
+use super::modules::Module;
+
+const INIT: &str = include_str!("init.sh");
+
+/// Folders that `init.sh` mounts on or writes to.
+const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "host", "layer", "modules", "proc", "root", "sys"];
+
+/// The archive that the kernel unpacks. `out` is the results' folder, on the host and in the guest.
+pub(super) fn build(busybox: &Path, modules: &[Module], out: &Path, watchdog: Duration) -> Result<Vec<u8>, String> {
+    let mut archive = Archive::default();
+    for folder in FOLDERS {
+        archive.folder(folder)?;
+    }
+    let program = fs::read(busybox).map_err(|e| format!("cannot read {}: {e}", busybox.display()))?;
+    archive.file("bin/busybox", &program)?;
+    let mut list = String::new();
+    for module in modules {
+        archive.file(&format!("modules/{}.ko", module.name), &module.content)?;
+        list += &format!("{} {}\n", module.name, module.parameters);
+    }
+    archive.file("etc/modules.conf", list.as_bytes())?;
+    let settings = format!("OUT={}\nWATCHDOG={}\n", super::job::quote(&out.to_string_lossy()), watchdog.as_secs());
+    archive.file("etc/guest.conf", settings.as_bytes())?;
+    archive.file("init", INIT.as_bytes())?;
+    archive.finish()
+}
