@@ -49,6 +49,11 @@ const STEPS: &[Step] = &[
         keeps: "every test of the workspace, those in the documentation included; examples build",
         work: Work::Tests { arguments: &["test", "--workspace"] },
     },
+    Step {
+        name: "vm",
+        keeps: "every test that meets a device of the kernel's, in a guest that has them, none skipped",
+        work: Work::Cargo { arguments: &["xtask", "vm"], environment: &[] },
+    },
 ];
 
 /// What the test programs reported, added up.
@@ -202,7 +207,7 @@ mod tests {
     fn help_names_the_steps_in_their_order() {
         let text = help();
         let places: Vec<_> =
-            ["  fmt ", "  clippy ", "  tidy ", "  doc ", "  test "].iter().map(|s| text.find(s)).collect();
+            ["  fmt ", "  clippy ", "  tidy ", "  doc ", "  test ", "  vm "].iter().map(|s| text.find(s)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
     }
 }

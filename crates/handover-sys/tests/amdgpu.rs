@@ -6,8 +6,9 @@ mod common;
 #[path = "common/standin.rs"]
 mod standin;
 
-use std::fs::File;
+use std::fs;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use common::{errno, skip};
 use handover_sys::drm::amdgpu::{self, BLOCK_MAX, CreateFlags, Domains, Metadata};
@@ -18,11 +19,12 @@ use standin::{Standin, with_devices};
 
 const SIZE: u64 = 65536;
 
-fn node(devices: &Standin, name: &str) -> OwnedFd {
-    drm::open(devices.node(name)).expect("the node")
+fn node(devices: &Standin, name: &str) -> amdgpu::File<'static> {
+    let node = drm::open(devices.node(name)).expect("the node");
+    amdgpu::File::shared(Arc::new(node)).expect("of amdgpu")
 }
 
-fn buffer(node: &OwnedFd) -> Gem {
+fn buffer(node: &amdgpu::File<'_>) -> Gem {
     amdgpu::gem_create(node, SIZE, 4096, Domains::GTT, CreateFlags::empty()).expect("a buffer")
 }
 
@@ -31,7 +33,7 @@ fn some(tiling: u64, length: usize) -> Metadata {
     Metadata::new(0, tiling, &block).expect("a block that is not too long")
 }
 
-fn stored(node: &OwnedFd, gem: Gem) -> (u64, Vec<u8>) {
+fn stored(node: &amdgpu::File<'_>, gem: Gem) -> (u64, Vec<u8>) {
     let metadata = amdgpu::metadata(node, gem).expect("metadata");
     (metadata.tiling, metadata.block().to_vec())
 }
@@ -120,8 +122,8 @@ fn more_than_256_bytes_are_refused_before_any_call() {
         assert_eq!(errno(amdgpu::read_registers(&node, 0x263e, 0, &mut too_many)), Some(libc::EINVAL));
     });
     let Some(devices) = devices else { return };
-    let calls = std::fs::read_to_string(devices.recorded()).expect("the record");
-    assert_eq!(calls.lines().count(), 2, "make and set:\n{calls}");
+    let calls = fs::read_to_string(devices.recorded()).expect("the record");
+    assert_eq!(calls.lines().count(), 3, "which driver, make and set:\n{calls}");
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn an_import_on_another_device_knows_nothing() {
         assert_eq!((made.domains, made.flags), (Domains::GTT, CreateFlags::CPU_GTT_USWC));
         amdgpu::set_metadata(&theirs, imported, &some(14, 8)).expect("set, for this device alone");
         assert_eq!(stored(&ours, gem).0, 13);
-        let plain = File::open(devices.kfd()).expect("any file");
+        let plain = fs::File::open(devices.kfd()).expect("any file");
         assert_eq!(errno(prime::import(&theirs, &plain)), Some(libc::EINVAL), "not a dma-buf");
     });
 }
@@ -197,7 +199,7 @@ fn an_import_on_another_device_knows_nothing() {
 #[test]
 fn kfd_tells_the_block_of_any_device_and_no_word() {
     with_devices("kfd_tells_the_block_of_any_device_and_no_word", |devices| {
-        let kfd = File::options().read(true).write(true).open(devices.kfd()).expect("the node");
+        let kfd = fs::File::options().read(true).write(true).open(devices.kfd()).expect("the node");
         for (name, domain, flags) in [("navi21", Domains::VRAM, 1), ("polaris10", Domains::GTT, 2)] {
             let node = node(devices, name);
             let gem = amdgpu::gem_create(&node, SIZE, 0, domain, CreateFlags::empty()).expect("a buffer");

@@ -33,9 +33,10 @@ impl Lease {
     /// The pixels of a surface of this lease, to read.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: the lease does not name this surface.
+    /// [`Kind::Invalid`]: the lease does not name this surface, or was collected for a device ([`Lease::wait`] first).
     pub fn read<'a>(&'a self, surface: &Surface) -> Result<View<'a>> {
         let inner = &self.part(surface, Access::Read)?.surface.0;
+        self.check_waited()?;
         let pixels = inner.memory.pixels().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
         Ok(View { pixels, codec: &inner.codec, _bracket: inner.memory.begin(Access::Read)? })
     }
@@ -43,9 +44,10 @@ impl Lease {
     /// The pixels of a surface of this lease, to write.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: the lease does not name this surface for WRITE.
+    /// [`Kind::Invalid`]: the lease does not name this surface for WRITE, or was collected for a device.
     pub fn write<'a>(&'a self, surface: &Surface) -> Result<ViewMut<'a>> {
         let part = self.part(surface, Access::Write)?;
+        self.check_waited()?;
         let inner = &part.surface.0;
         let pixels = inner.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
         let _bracket = inner.memory.begin(Access::Write)?;

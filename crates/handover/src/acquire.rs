@@ -60,7 +60,7 @@ pub fn try_acquire(set: &[Wish<'_>]) -> Result<Option<Lease>> {
         let is_in_the_way = || reservation.sweep(wish.surface) == 0 || reservation.would_wait(wish);
         reservation.would_wait(wish) && is_in_the_way()
     };
-    if parts.iter().any(is_busy) {
+    if parts.iter().any(is_busy) || !Waiting::kernel_is_idle(&parts)? {
         return Ok(None);
     }
     match try_line_up(&mut parts, NO_FENCE) {
@@ -91,8 +91,11 @@ impl Acquire {
     /// Waits for the control file's entries only, and collects what pends in the kernel for a device to wait for: the first
     /// step of collect, submit, attach. `None`: nothing pends.
     ///
-    /// The lease is for the device. Give the fence to it as the in-fence of its job, [attach](Lease::attach) the job's own fence
-    /// to the lease, then release it. Whoever touches the pixels with the CPU instead waits for the fence first.
+    /// The lease is for the device. Give the fence to it as the in-fence of its job, and release the lease
+    /// [after](Lease::release_after) the job's own fence. Whoever touches the pixels with the CPU instead
+    /// [waits](Lease::wait) first.
+    ///
+    /// The fence may carry an error of the work before: what it ends with is for who waits for it to see.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -101,41 +104,66 @@ impl Acquire {
             return Err(Error::new(Stage::Acquire, Kind::Unreachable));
         };
         self.waiting.wait_for_entries(&share, self.deadline, Stage::Acquire)?;
-        let fence = self.waiting.collect(&share, self.deadline)?;
-        Ok((Lease::granted(share, self.waiting.failed())?, fence))
+        self.collected(share)
+    }
+
+    /// As [`collect`](Self::collect), for a poll loop: `None` if the entries are not over yet. [`descriptor`](Self::descriptor)
+    /// becomes readable when they are. After an error, or what it was asked for, there is nothing more to come.
+    pub fn poll_collect(&mut self) -> Result<Option<(Lease, Option<SyncFile>)>> {
+        let Some(share) = &self.share else { return Err(already_a_lease()) };
+        if self.waiting.entries_are_over(share) {
+            return self.share.take().map(|share| self.collected(share)).transpose();
+        }
+        if self.deadline.has_passed() {
+            let error = self.waiting.timed_out(share, Stage::Acquire);
+            self.leave();
+            return Err(error);
+        }
+        Ok(None)
+    }
+
+    fn collected(&mut self, share: Arc<Share>) -> Result<(Lease, Option<SyncFile>)> {
+        let fence = self.waiting.collect(&share, self.deadline).inspect_err(|_| share.withdraw())?;
+        let lease = Lease::granted(share, self.waiting.failed())?;
+        Ok((if fence.is_some() { lease.for_device() } else { lease }, fence))
+    }
+
+    /// Leaves the line.
+    fn leave(&mut self) {
+        if let Some(share) = self.share.take() {
+            share.withdraw();
+        }
     }
 
     /// The lease if it is our turn, `None` if not yet. After an error or a lease there is nothing more to come.
     pub fn poll(&mut self) -> Result<Option<Lease>> {
-        let Some(share) = &self.share else {
-            return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
-        };
+        match self.is_over() {
+            Ok(true) => self.share.take().map(|share| Lease::granted(share, self.waiting.failed())).transpose(),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                self.leave();
+                Err(error)
+            }
+        }
+    }
+
+    fn is_over(&mut self) -> Result<bool> {
+        let Some(share) = &self.share else { return Err(already_a_lease()) };
         let is_watched = self.descriptor.as_ref().is_some_and(WaitDescriptor::is_watched);
         let is_over = self.waiting.look(share)? || (!is_watched && self.waiting.look_after_the_dead(share)?);
         if let Some(descriptor) = &mut self.descriptor {
             descriptor.follow(&self.waiting)?;
         }
-        if !is_over {
-            if self.deadline.has_passed() {
-                let error = self.waiting.timed_out(share, Stage::Acquire);
-                share.withdraw();
-                self.share = None;
-                return Err(error);
-            }
-            return Ok(None);
+        if !is_over && self.deadline.has_passed() {
+            return Err(self.waiting.timed_out(share, Stage::Acquire));
         }
-        match self.share.take() {
-            Some(share) => Lease::granted(share, self.waiting.failed()).map(Some),
-            None => Ok(None),
-        }
+        Ok(is_over)
     }
 
     /// A descriptor that becomes readable when [`Acquire::poll`] is worth calling: our turn has come, or the deadline. Made at
     /// the first call.
     pub fn descriptor(&mut self) -> Result<BorrowedFd<'_>> {
-        let Some(share) = &self.share else {
-            return Err(Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease"));
-        };
+        let Some(share) = &self.share else { return Err(already_a_lease()) };
         let descriptor = match self.descriptor.take() {
             Some(descriptor) => descriptor,
             None => WaitDescriptor::start(share, &self.waiting, self.deadline)?,
@@ -156,10 +184,13 @@ impl Acquire {
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        if let Some(share) = &self.share {
-            share.withdraw();
-        }
+        self.leave();
     }
+}
+
+#[cold]
+fn already_a_lease() -> Error {
+    Error::new(Stage::Acquire, Kind::Invalid).why("this Acquire has already become a lease")
 }
 
 /// What may be said of a set before anything is attached; the set in the reservation's terms.

@@ -21,6 +21,7 @@ pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
             .why("only its producer knows what the metadata does not say"));
     }
     let part = lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;
+    lease.check_waited().map_err(|error| error.at(Stage::Flush))?;
     if !part.wish.region.is_whole() {
         return Err(Error::new(Stage::Flush, Kind::Invalid)
             .asked("a flush of the whole surface")

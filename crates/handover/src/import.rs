@@ -107,7 +107,8 @@ pub fn refresh(surface: &Surface) -> Result<()> {
 pub enum Foreign {
     /// A dma-buf.
     DmaBuf(OwnedFd),
-    /// A GEM handle, and the open DRM file to import it in.
+    /// A GEM handle, and the open DRM file to import it in. Who has a bare number, from gbm for example, gets the handle by
+    /// [`Card::handle_of`].
     Kms(KmsHandle, Card),
     /// A global GEM name. Refused, always.
     Flink(u32),

@@ -11,8 +11,10 @@ use crate::backend::software::control::Control;
 use crate::backend::software::reservation::layout::ENTRIES;
 use crate::backend::software::reservation::working_set::{self, Member};
 use crate::backend::software::reservation::{Attach, Entry, Reservation, Trouble};
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
+use crate::waiting::Waiting;
 
 /// Granted access to a set of surfaces. Dropping it releases it.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ use crate::surface::Surface;
 pub struct Lease {
     share: Arc<Share>,
     torn: Option<u32>,
+    /// Granted to a device, which was given a fence to wait for; no CPU has waited for it.
+    unwaited: AtomicBool,
 }
 
 /// One surface of a lease, or of a set on its way to one.
@@ -63,6 +67,8 @@ pub(crate) struct Share {
     error: AtomicU32,
     /// Has the turn come? Work that never began is withdrawn, and touches no pixel at its end.
     granted: AtomicBool,
+    /// No CPU touches the pixels: there is nothing that only we know.
+    for_device: AtomicBool,
     ended: AtomicBool,
 }
 
@@ -73,6 +79,7 @@ impl Share {
             parts,
             error: AtomicU32::new(0),
             granted: AtomicBool::new(false),
+            for_device: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
     }
@@ -136,8 +143,11 @@ impl Share {
         let error = (error != 0).then_some(error);
         let whole_write = |part: &&Part| part.wish.usage == Usage::Write && part.wish.region.is_whole();
         // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
-        for part in self.parts.iter().filter(whole_write) {
-            part.surface.0.codec.end_of_submission(&part.surface);
+        // Nor has a device's lease; and to look would wait for its work, here where nobody can say for how long.
+        if !*self.for_device.get_mut() {
+            for part in self.parts.iter().filter(whole_write) {
+                part.surface.0.codec.end_of_submission(&part.surface);
+            }
         }
         working_set::release(&self.parts, error)
     }
@@ -161,10 +171,48 @@ impl Lease {
             torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.wish.region));
         }
         share.grant();
-        Ok(Self { share, torn })
+        Ok(Self { share, torn, unwaited: AtomicBool::new(false) })
+    }
+
+    /// The same, for a device that has the fence.
+    pub(crate) fn for_device(self) -> Self {
+        Self { unwaited: AtomicBool::new(true), ..self.leave_to_device() }
+    }
+
+    /// The same, whose last access is a device's.
+    pub(crate) fn leave_to_device(self) -> Self {
+        self.share.for_device.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Waits on the CPU for what pends in the kernel, so that a lease that was [collected](crate::Acquire::collect) for a device may
+    /// be used by the CPU, or by a device that knows no fences. Any other lease has nothing to wait for.
+    ///
+    /// # Errors
+    /// [`Kind::Timeout`] names the drivers whose work pends. The lease stays as it is.
+    pub fn wait(&self, deadline: Deadline) -> Result<()> {
+        if self.unwaited.load(Ordering::Relaxed) {
+            Waiting::wait_after_all(&self.share, deadline)?;
+            self.unwaited.store(false, Ordering::Relaxed);
+            self.share.for_device.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// May somebody use the pixels who waits for no fence of the kernel?
+    pub(crate) fn check_waited(&self) -> Result<()> {
+        if !self.unwaited.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(Error::new(Stage::Access, Kind::Invalid)
+            .asked("pixels of a lease that was collected for a device")
+            .found("a fence of the kernel that only the device waits for")
+            .help("Lease::wait first"))
     }
 
     /// Did the last writer of what we now hold die, or fail? Then the content may be torn, until somebody writes it anew.
+    ///
+    /// Of a device's work, only an error that this acquire itself waited for shows: the kernel forgets a fence when it has ended.
     pub fn is_torn(&self) -> bool {
         self.torn.is_some()
     }

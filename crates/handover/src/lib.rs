@@ -55,6 +55,7 @@ pub use import::import;
 pub use lease::Lease;
 pub use negotiate::{Agreement, Conflict, Offer, SurfaceUsages, negotiate};
 pub use queue::Queue;
+pub use release::Unattached;
 pub use surface::{Surface, SurfaceId};
 
 /// The example of the README, kept true.

@@ -163,6 +163,7 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
+        lease.check_waited()?;
         let line = lock(&self.shared.line);
         Ok(self.push(line, Arc::clone(lease.share()), Waiting::default(), after, deadline, Box::new(job)))
     }

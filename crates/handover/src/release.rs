@@ -18,15 +18,22 @@ impl Lease {
         Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release))
     }
 
-    /// Attaches the end of a device's work to the reservation of every surface of this lease: as WRITE where the lease writes, else
-    /// as READ. Release the lease after it; whoever comes next finds the fence in the kernel, strangers too.
+    /// Releases the lease after a device's work: attaches its fence to the kernel's reservation of every surface, as WRITE where the
+    /// lease writes, else as READ, then ends the entries. Whoever comes next finds the fence in the kernel, strangers too.
     ///
     /// Never refused for a conflict (C29), and `fence` stays open (C32).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`]: a surface of the lease has no reservation in the kernel, or the kernel takes no fences (before
-    /// 6.0). Some surfaces may have the fence then. Wait for it on the CPU, and only then release the lease.
-    pub fn attach(&self, fence: &SyncFile) -> Result<()> {
+    /// [`Unattached`] gives the lease back, since the work still runs: wait for the fence on the CPU, then release it.
+    pub fn release_after(self, fence: &SyncFile) -> Result<(), Unattached> {
+        match self.attach(fence) {
+            // Trouble with the entries is the control file's; the kernel has the fence.
+            Ok(()) => self.leave_to_device().release().or(Ok(())),
+            Err(error) => Err(Unattached { lease: self, error }),
+        }
+    }
+
+    fn attach(&self, fence: &SyncFile) -> Result<()> {
         let parts = self.share().parts();
         if let Some(part) = parts.iter().find(|part| !part.surface.0.memory.is_dma_buf()) {
             return Err(Error::new(Stage::Release, Kind::Unsupported)
@@ -36,17 +43,16 @@ impl Lease {
                 .help("allocate it from a backend of linux, or wait for the fence and release then"));
         }
         for part in parts {
-            dma_buf::import_sync_file(part.surface.0.memory.file(), direction(part.wish.usage), fence).map_err(
-                |error| {
-                    let unsupported = error.raw_os_error() == Some(ENOTTY);
-                    let error = os(Stage::Release, "import a fence into a dma-buf")(error);
-                    if unsupported {
-                        error.help("a kernel from 6.0 on; here, wait for the fence and release then")
-                    } else {
-                        error
-                    }
-                },
-            )?;
+            let into = part.surface.0.memory.file();
+            dma_buf::import_sync_file(into, direction(part.wish.usage), fence).map_err(|error| {
+                let unsupported = error.raw_os_error() == Some(ENOTTY);
+                let error = os(Stage::Release, "import a fence into a dma-buf")(error);
+                if unsupported {
+                    error.help("a kernel from 6.0 on; here, wait for the fence and release then")
+                } else {
+                    error
+                }
+            })?;
         }
         Ok(())
     }
@@ -59,3 +65,22 @@ impl Lease {
         self.release()
     }
 }
+
+/// A lease whose device's work has no fence in the kernel's reservation. Dropping it would let the next one start while the device
+/// still works, so it does not turn into an [`Error`] by itself.
+#[derive(Debug)]
+#[must_use = "the device still works; wait for its fence, then release the lease"]
+pub struct Unattached {
+    /// The lease, as it was. Some of its surfaces may have the fence.
+    pub lease: Lease,
+    /// Why: [`Kind::Unsupported`] for a surface in a memfd, [`Kind::Os`] from the kernel.
+    pub error: Error,
+}
+
+impl std::fmt::Display for Unattached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Unattached {}

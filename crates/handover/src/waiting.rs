@@ -10,7 +10,7 @@ use handover_model::{Blocked, Stage, Usage};
 use handover_sys::clock::Monotonic;
 use handover_sys::dma_buf::{self, Direction};
 use handover_sys::poll::{self, Entry, Interest};
-use handover_sys::{epoll, file, timer};
+use handover_sys::{epoll, timer};
 
 use crate::backend::linux::sync_file::{Status, SyncFile};
 use crate::backend::software::control::Control;
@@ -42,16 +42,18 @@ struct KernelFences {
 #[derive(Debug)]
 enum Pending {
     Fence(SyncFile),
-    /// The buffer itself, on a kernel without sync_file: it can be polled and nothing else.
-    Buffer(OwnedFd, Interest),
+    /// The buffer itself, on a kernel without sync_file: it can be polled and nothing else. In an epoll descriptor of its own, so
+    /// that to close it ends the watch: a duplicate of the buffer's would stay in every set for as long as the surface lives.
+    Buffer(OwnedFd),
 }
 
 impl Pending {
     fn entry(&self) -> Entry<'_> {
-        match self {
-            Self::Fence(fence) => Entry::new(fence.as_fd(), Interest::READ),
-            Self::Buffer(buffer, interest) => Entry::new(buffer.as_fd(), *interest),
-        }
+        let descriptor = match self {
+            Self::Fence(fence) => fence.as_fd(),
+            Self::Buffer(watch) => watch.as_fd(),
+        };
+        Entry::new(descriptor, Interest::READ)
     }
 
     fn is_over(&self, deadline: Option<Monotonic>) -> Result<bool> {
@@ -63,7 +65,7 @@ impl Pending {
     fn describe(&self) -> String {
         match self {
             Self::Fence(fence) => fence.describe(),
-            Self::Buffer(..) => "fences of the buffer".into(),
+            Self::Buffer(_) => "fences of the buffer".into(),
         }
     }
 }
@@ -95,9 +97,9 @@ impl KernelFences {
                 Ok(fence) => Pending::Fence(SyncFile::of(fence)),
                 Err(error) if error.raw_os_error() == Some(ENOTTY) => {
                     let interest = if direction == Direction::READ { Interest::READ } else { Interest::WRITE };
-                    let copy =
-                        file::duplicate(buffer).map_err(os(Stage::Acquire, "duplicate a dma-buf's descriptor"))?;
-                    Pending::Buffer(copy, interest)
+                    let watch = epoll::create().map_err(os(Stage::Acquire, "make an epoll descriptor"))?;
+                    epoll::add(&watch, buffer, interest).map_err(os(Stage::Acquire, "watch a dma-buf"))?;
+                    Pending::Buffer(watch)
                 }
                 Err(error) => return Err(os(Stage::Acquire, "export the fences of a dma-buf")(error)),
             };
@@ -107,14 +109,16 @@ impl KernelFences {
         Ok(())
     }
 
+    /// Drops all that are over, wherever they stand: one that stayed would keep a poll descriptor readable.
     fn look(&mut self) -> Result<bool> {
-        while let Some(last) = self.pending.last() {
-            if !last.is_over(Some(Monotonic(0)))? {
-                return Ok(false);
+        for pending in std::mem::take(&mut self.pending) {
+            if pending.is_over(Some(Monotonic(0)))? {
+                self.end(pending)?;
+            } else {
+                self.pending.push(pending);
             }
-            self.end_last()?;
         }
-        Ok(true)
+        Ok(self.pending.is_empty())
     }
 
     /// Each in turn. `None`: the deadline came first.
@@ -123,14 +127,16 @@ impl KernelFences {
             if !last.is_over(deadline.at())? {
                 return Ok(None);
             }
-            self.end_last()?;
+            if let Some(over) = self.pending.pop() {
+                self.end(over)?;
+            }
         }
         Ok(Some(()))
     }
 
     /// An error ends a fence as success does, and is told to who comes next (S22).
-    fn end_last(&mut self) -> Result<()> {
-        if let Some(Pending::Fence(fence)) = self.pending.pop()
+    fn end(&mut self, over: Pending) -> Result<()> {
+        if let Pending::Fence(fence) = over
             && let Status::Failed(errno) = fence.status()?
         {
             self.failed = self.failed.or(u32::try_from(errno).ok());
@@ -162,12 +168,19 @@ impl Waiting {
     /// For who polls without the poll thread, which looks every slice: ends what is in the way if its owner is gone, and
     /// looks again. One lock query, 0.3 µs.
     pub(crate) fn look_after_the_dead(&mut self, share: &Share) -> Result<bool> {
+        match self.look_after_the_dead_entries(share) {
+            true => self.look(share),
+            false => Ok(false),
+        }
+    }
+
+    fn look_after_the_dead_entries(&mut self, share: &Share) -> bool {
         if let Some((part, dependency)) = self.dependencies.last()
             && let Some(reservation) = share.reservation(*part)
         {
             reservation.end_if_dead(dependency);
         }
-        self.look(share)
+        self.look_at_entries(share)
     }
 
     /// Waits for each in turn. On a time-out the places in line are given up.
@@ -177,8 +190,7 @@ impl Waiting {
         if !share.has_dma_buf() {
             return Ok(());
         }
-        let ended = self.kernel.ask(share.parts()).and_then(|()| self.kernel.wait(deadline));
-        match ended {
+        match self.wait_for_fences(share, deadline) {
             Ok(Some(())) => Ok(()),
             Ok(None) => {
                 let error = self.timed_out(share, stage);
@@ -190,6 +202,36 @@ impl Waiting {
                 Err(error.at(stage))
             }
         }
+    }
+
+    fn wait_for_fences(&mut self, share: &Share, deadline: Deadline) -> Result<Option<()>> {
+        self.kernel.ask(share.parts())?;
+        self.kernel.wait(deadline)
+    }
+
+    /// For a lease that was granted to a device: waits on the CPU for what pends in the kernel now.
+    pub(crate) fn wait_after_all(share: &Share, deadline: Deadline) -> Result<()> {
+        let mut waiting = Self::default();
+        match waiting.wait_for_fences(share, deadline)? {
+            Some(()) => Ok(()),
+            None => Err(waiting.timed_out(share, Stage::Access)),
+        }
+    }
+
+    /// Would nobody have to wait for a fence of the kernel? Takes no place.
+    pub(crate) fn kernel_is_idle(parts: &[Part]) -> Result<bool> {
+        for part in parts.iter().filter(|part| part.surface.0.memory.is_dma_buf()) {
+            let idle = dma_buf::is_idle(part.surface.0.memory.file(), direction(part.wish.usage));
+            if !idle.map_err(os(Stage::Acquire, "look for fences of a dma-buf"))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Are the entries over? Drops those that are.
+    pub(crate) fn entries_are_over(&mut self, share: &Share) -> bool {
+        self.look_at_entries(share) || self.look_after_the_dead_entries(share)
     }
 
     /// Waits for entries alone. What pends in the kernel is left to who can wait for it there.
@@ -221,8 +263,8 @@ impl Waiting {
             match pending {
                 Pending::Fence(fence) => fences.push(fence),
                 // It cannot be passed to a device, so the CPU waits.
-                Pending::Buffer(..) if pending.is_over(deadline.at())? => {}
-                Pending::Buffer(..) => self.kernel.pending.push(pending),
+                Pending::Buffer(_) if pending.is_over(deadline.at())? => {}
+                Pending::Buffer(_) => self.kernel.pending.push(pending),
             }
         }
         if !self.kernel.pending.is_empty() {

@@ -79,6 +79,62 @@ fn a_poll_descriptor_follows_from_entries_to_kernel_fences() {
 }
 
 #[test]
+fn a_fence_that_ended_early_does_not_keep_a_poll_descriptor_readable() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let (one, two) = (surface(&backend), surface(&backend));
+    for first_ends_first in [true, false] {
+        let [first, second] = [&one, &two].map(|surface| gpu.submit(surface.pixels_fd(), Direction::WRITE));
+        let (early, late) = if first_ends_first { (first, second) } else { (second, first) };
+        let set = [(&one, Access::Read, Region::WHOLE), (&two, Access::Read, Region::WHOLE)];
+        let mut both = acquire(&set, soon()).unwrap();
+        assert!(both.poll().unwrap().is_none());
+        assert!(!poll::wait_readable(both.descriptor().unwrap(), NOW).unwrap());
+        early.end();
+        assert!(poll::wait_readable(both.descriptor().unwrap(), soon().at()).unwrap());
+        assert!(both.poll().unwrap().is_none());
+        assert!(!poll::wait_readable(both.descriptor().unwrap(), NOW).unwrap(), "{first_ends_first}");
+        late.end();
+        assert!(poll::wait_readable(both.descriptor().unwrap(), NOW).unwrap() && both.poll().unwrap().is_some());
+    }
+}
+
+/// What a compositor does: it never waits on the CPU, and hands the fence on.
+#[test]
+fn a_poll_loop_collects_once_the_entries_are_over_whatever_pends_in_the_kernel() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let surface = surface(&backend);
+    let job = gpu.submit(surface.pixels_fd(), Direction::READ);
+    let first = lease(&surface, Access::Read);
+    let mut second = acquire(&whole(&surface, Access::Write), soon()).unwrap();
+    assert!(second.poll_collect().unwrap().is_none());
+    assert!(!poll::wait_readable(second.descriptor().unwrap(), NOW).unwrap());
+    first.release().unwrap();
+    assert!(poll::wait_readable(second.descriptor().unwrap(), soon().at()).unwrap());
+    let (lease, fence) = second.poll_collect().unwrap().expect("the entries are over");
+    assert!(fence.is_some());
+    assert!(refusal("wait", lease.wait(millis(20))).to_string().contains("vgem"));
+    assert!(refusal("write", lease.write(&surface)).to_string().contains("Lease::wait"));
+    job.end();
+    lease.wait(soon()).unwrap();
+    drop(lease.write(&surface).unwrap());
+    assert_eq!(*refusal("again", second.poll_collect()).kind(), handover::Kind::Invalid);
+}
+
+/// Asking takes no place in line: nobody else waits because of it.
+#[test]
+fn who_only_tries_leaves_no_trace_while_a_device_works() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let surface = surface(&backend);
+    let job = gpu.submit(surface.pixels_fd(), Direction::WRITE);
+    for _ in 0..100 {
+        assert!(try_acquire(&whole(&surface, Access::Write)).unwrap().is_none());
+        assert!(surface.pending().is_empty());
+    }
+    job.end();
+    assert!(try_acquire(&whole(&surface, Access::Write)).unwrap().is_some());
+}
+
+#[test]
 fn a_poll_descriptor_becomes_readable_at_the_deadline() {
     let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
     let surface = surface(&backend);
@@ -100,8 +156,9 @@ fn a_device_that_takes_fences_is_never_waited_for_on_the_cpu() {
     let in_fence = in_fence.expect("the fence of the job before ours");
     assert!(refusal("wait", in_fence.wait(millis(1))).to_string().contains("vgem"));
     let (ours, out_fence) = gpu.job(&scratch);
-    lease.attach(&out_fence).unwrap();
-    lease.release().unwrap();
+    // The lease is the device's: no CPU has waited.
+    assert!(refusal("read", lease.read(&shared)).to_string().contains("Lease::wait"));
+    lease.release_after(&out_fence).unwrap();
     before.end();
     in_fence.wait(soon()).unwrap();
     // Ours reads: another reader starts, a writer does not.

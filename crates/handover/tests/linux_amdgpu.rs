@@ -66,13 +66,14 @@ fn handle(surface: &Surface) -> Parts {
 
 /// A stranger who has opened the node and got the dma-buf: Mesa, for example.
 struct Stranger {
-    node: OwnedFd,
+    node: amdgpu::File<'static>,
     gem: Gem,
 }
 
 impl Stranger {
     fn of(devices: &Standin, dma_buf: impl AsFd) -> Self {
         let node = drm::open(devices.node("navi21")).unwrap();
+        let node = amdgpu::File::shared(Arc::new(node)).unwrap();
         let gem = prime::import(&node, dma_buf).unwrap();
         Self { node, gem }
     }
@@ -259,7 +260,8 @@ fn handles_are_closed_once_and_by_the_last_user() {
     on_devices("handles_are_closed_once_and_by_the_last_user", |devices| {
         let device = device(devices, "navi21");
         let next = || {
-            let gem = amdgpu::gem_create(device.card(), 4096, 4096, Domains::GTT, CreateFlags::empty()).unwrap();
+            let file = amdgpu::File::of(device.card()).unwrap();
+            let gem = amdgpu::gem_create(&file, 4096, 4096, Domains::GTT, CreateFlags::empty()).unwrap();
             prime::close(device.card(), gem).unwrap();
             gem
         };
@@ -302,7 +304,8 @@ fn what_cannot_be_a_surface_is_refused_and_leaves_nothing() {
             let error = refusal("a tiled one", device.allocate(&tiled, Writers::Me));
             assert_eq!(*error.kind(), Kind::Unsupported);
         });
-        let gem = amdgpu::gem_create(device.card(), 1, 1, Domains::GTT, CreateFlags::empty()).unwrap();
+        let file = amdgpu::File::of(device.card()).unwrap();
+        let gem = amdgpu::gem_create(&file, 1, 1, Domains::GTT, CreateFlags::empty()).unwrap();
         assert_eq!(gem, Gem(1), "the refused one was closed");
         let doorbell = device.clone().with(Domains::GTT, CreateFlags::VRAM_CONTIGUOUS).unwrap();
         let error = refusal("a flag of the kernel's own", doorbell.allocate(&linear, Writers::Me));
@@ -319,6 +322,26 @@ fn what_cannot_be_a_surface_is_refused_and_leaves_nothing() {
         let info = amdgpu::create_info(&stranger.node, stranger.gem).unwrap();
         assert_eq!(info.domains, Domains::VRAM);
         assert!(info.flags.contains(CreateFlags::CPU_GTT_USWC | CreateFlags::CPU_ACCESS_REQUIRED));
+    });
+}
+
+/// Whoever else makes numbers there closes them; what they do not know of would never be closed.
+#[test]
+fn a_shared_file_is_for_imports() {
+    on_devices("a_shared_file_is_for_imports", |devices| {
+        let node = drm::open(devices.node("navi21")).unwrap();
+        let shared = Amdgpu::of(Card::shared(copy(&node), devices.node("navi21")).unwrap()).unwrap();
+        let backend: Arc<dyn Backend> = Arc::new(shared.clone());
+        let options = kernel::options(&backend, 1, Writers::Open);
+        let error = refusal("a buffer", kernel::try_surfaces(&options));
+        assert!(*error.kind() == Kind::Unsupported && error.to_string().contains("Card::open"), "{error}");
+        let ours = surface(&device(devices, "navi21"));
+        let theirs = shared.import(handle(&ours).handle(), Device::PLAIN).unwrap();
+        theirs.set_metadata(&some(4)).unwrap();
+        assert_eq!(ours.metadata().unwrap(), some(4));
+        drop(theirs);
+        let number = prime::import(&node, ours.pixels_fd()).unwrap();
+        prime::close(&node, number).expect("it was left to this file's other owner");
     });
 }
 

@@ -20,8 +20,8 @@ use handover::backend::Software;
 use handover::backend::linux::{Card, Dumb};
 use handover::negotiate::{Agreement, Party, answer, prove};
 use handover::{
-    Access, Backend, Deadline, Device, Elements, Extent, Format, Kind, Region, Result, Surface, SurfaceUsages, acquire,
-    negotiate,
+    Access, Backend, Deadline, Device, Elements, Extent, Format, Kind, Options, Region, Result, Surface, SurfaceUsages,
+    Writers, acquire, negotiate,
 };
 use handover_sys::dma_buf::Direction;
 use kernel::{Gpu, need, udmabuf};
@@ -44,6 +44,10 @@ fn party(role: &str, access: Access) -> Party {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+fn options() -> Options {
+    Options { writers: Writers::Open, ..Options::default() }
+}
+
 fn software() -> Arc<dyn Backend> {
     Arc::new(Software)
 }
@@ -52,7 +56,7 @@ fn software() -> Arc<dyn Backend> {
 fn an_agreement_that_everybody_can_use_is_proven() {
     let _alone = common::alone();
     let mut parties = [party("cpu", Access::Read), party("cpu", Access::Write)];
-    let proven = prove(Device::PLAIN, &agreement(), &[software()], &mut parties, PATIENCE).unwrap();
+    let proven = prove(Device::PLAIN, &agreement(), &options(), &[software()], &mut parties, PATIENCE).unwrap();
     assert_eq!((proven.backend.name().as_str(), proven.refused.len()), ("software", 0));
     assert_eq!(proven.agreement, agreement());
 }
@@ -70,7 +74,7 @@ fn a_party_that_refuses_crashes_or_hangs_is_a_conflict_that_names_it_and_leaves_
         let patience = if role == "hangs" { Duration::from_secs(4) } else { PATIENCE };
         let error = keeps_descriptors(role, || {
             let mut parties = [party("cpu", Access::Read), party(role, Access::Read)];
-            refusal(role, prove(Device::PLAIN, &agreement(), &[software()], &mut parties, patience))
+            refusal(role, prove(Device::PLAIN, &agreement(), &options(), &[software()], &mut parties, patience))
         });
         let Kind::Conflict(conflict) = error.kind() else { panic!("{role}: {error}") };
         assert_eq!((conflict.field, conflict.right.0.as_str()), ("memory", role), "{error}");
@@ -81,9 +85,12 @@ fn a_party_that_refuses_crashes_or_hangs_is_a_conflict_that_names_it_and_leaves_
 #[test]
 fn no_source_is_refused_and_so_is_a_program_that_is_not_there() {
     let _alone = common::alone();
-    assert_eq!(*refusal("none", prove(Device::PLAIN, &agreement(), &[], &mut [], PATIENCE)).kind(), Kind::Invalid);
+    assert_eq!(
+        *refusal("none", prove(Device::PLAIN, &agreement(), &options(), &[], &mut [], PATIENCE)).kind(),
+        Kind::Invalid
+    );
     let mut parties = [Party { name: "ghost".into(), access: Access::Read, command: Command::new("/nonexistent") }];
-    let error = refusal("ghost", prove(Device::PLAIN, &agreement(), &[software()], &mut parties, PATIENCE));
+    let error = refusal("ghost", prove(Device::PLAIN, &agreement(), &options(), &[software()], &mut parties, PATIENCE));
     assert!(*error.kind() == Kind::Os && error.to_string().contains("ghost"), "{error}");
 }
 
@@ -94,7 +101,7 @@ fn the_memory_moves_to_the_source_that_everybody_can_use() {
     let (Some(udmabuf), Some(gpu)) = (udmabuf(), need("virtio_gpu", Card::of_driver("virtio_gpu"))) else { return };
     let sources: [Arc<dyn Backend>; 3] = [software(), udmabuf, Arc::new(Dumb::of(gpu))];
     let mut parties = [party("cpu", Access::Write), party("vgem", Access::Read), party("virtio_gpu", Access::Read)];
-    let proven = prove(Device::PLAIN, &agreement(), &sources, &mut parties, PATIENCE).unwrap();
+    let proven = prove(Device::PLAIN, &agreement(), &options(), &sources, &mut parties, PATIENCE).unwrap();
     assert_eq!(proven.backend.name(), "dumb buffers of virtio_gpu");
     let lost: Vec<String> = proven.refused.iter().map(|refused| refused.conflict.to_string()).collect();
     assert!(lost[0].contains("vgem") && lost[0].contains("memfd"), "{lost:?}");

@@ -19,8 +19,8 @@ use common::{Parts, alone, at, copy, keeps_descriptors, lease, refusal, refused,
 use handover::backend::linux::{Card, Dumb, Heap, KmsHandle, SyncFile};
 use handover::import::{Foreign, foreign, metadata_of};
 use handover::{
-    Access, Backend, Bytes, Device, ExportFlags, Handle, Kind, Layout, Region, Stage, Writers, acquire, allocate,
-    export, import,
+    Access, Backend, Bytes, Device, ExportFlags, Handle, Kind, Layout, Region, Stage, Unattached, Writers, acquire,
+    allocate, export, import, try_acquire,
 };
 use handover_sys::dma_buf::Direction;
 use handover_sys::memfd::{self, Seals};
@@ -210,13 +210,25 @@ fn handles_of_the_wrong_kind_are_refused_saying_why() {
     refused("a memfd for a device", Stage::Import, &Kind::Unsupported, None, &["memfd", "linux"], || {
         gpu.0.import(&plain)
     });
+    refused("a memfd as a dma-buf", Stage::Import, &Kind::Malformed, None, &["a dma-buf", "memfd"], || {
+        gpu.0.import_dma_buf(plain.pixels_fd())
+    });
+    // No file is asked for its inode before it is known for a dma-buf: another one's server may let us wait.
+    let null = std::fs::File::open("/dev/null").unwrap();
+    refused("a stranger's file", Stage::Import, &Kind::Malformed, None, &["a memfd or a dma-buf", "/dev/null"], || {
+        gpu.0.import_dma_buf(null.as_fd())
+    });
     let held = lease(&plain, Access::Write);
     let fence = SyncFile::new(dma_fence()).unwrap();
+    // The lease comes back with the refusal: the device still works.
+    let Unattached { lease: held, error } = held.release_after(&fence).unwrap_err();
     refused("a fence on a memfd", Stage::Release, &Kind::Unsupported, None, &["memfd", "reservation"], || {
-        held.attach(&fence)
+        Err::<(), _>(error.clone())
     });
+    assert!(try_acquire(&[(&plain, Access::Read, Region::WHOLE)]).unwrap().is_none());
+    held.release().unwrap();
     let both = acquire(&[(&ours, Access::Write, Region::WHOLE)], soon()).unwrap().wait().unwrap();
-    both.attach(&fence).unwrap();
+    both.release_after(&fence).unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use handover::backend::linux::v4l2::{self, Direction, VideoQueue};
 use handover::{
     Access, Backend, Device, Elements, Extent, Format, Kind, Lease, Options, Region, Surface, SurfaceUsages,
 };
-use handover::{Deadline, allocate, negotiate, try_acquire};
+use handover::{Deadline, acquire, allocate, negotiate, try_acquire};
 use handover_sys::v4l2 as sys;
 use kernel::{Gpu, need, udmabuf};
 
@@ -195,4 +195,94 @@ fn a_camera_that_fails_says_so_and_gives_everything_back() {
     assert!(error.to_string().contains("is gone"), "{error}");
     drop(camera.stop().unwrap());
     assert!(surfaces.iter().all(is_free));
+}
+
+/// S19: a device that ignores fences gets no buffer that still has one.
+#[test]
+fn s19_a_lease_whose_fence_pends_is_refused_until_somebody_has_waited() {
+    let _turn = NODE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(mut camera), Some(backend)) = (open(Direction::Capture), udmabuf()) else { return };
+    let Some(gpu) = Gpu::open() else { return };
+    let surfaces = surfaces(&backend, Format::XRGB8888, EXTENT, 2);
+    camera.set_layout(surfaces.first().unwrap().layout(), 2).unwrap();
+    let collect = |surface| acquire(&[(surface, Access::Write, Region::WHOLE)], soon()).unwrap().collect().unwrap();
+    let job_on = |surface: &Surface| gpu.submit(surface.pixels_fd(), handover_sys::dma_buf::Direction::WRITE);
+    for (surface, waits) in surfaces.iter().zip([true, false]) {
+        let job = job_on(surface);
+        let (held, fence) = collect(surface);
+        assert!(fence.is_some());
+        let error = refusal("queue", camera.queue(held));
+        assert!(*error.kind() == Kind::Invalid && error.to_string().contains("Lease::wait"), "{error}");
+        assert_eq!(camera.queued(), usize::from(!waits));
+        let (held, _) = collect(surface);
+        assert!(refusal("wait", held.wait(Deadline::now())).is_timeout());
+        job.end();
+        let held = if waits {
+            held.wait(soon()).unwrap();
+            held
+        } else {
+            drop(held);
+            let (held, fence) = collect(surface);
+            assert!(fence.is_none(), "the job has ended");
+            held
+        };
+        camera.queue(held).unwrap();
+    }
+    camera.start().unwrap();
+    drop(camera.next(soon()).unwrap());
+}
+
+/// Poll answers at once here, and for ever: a wait would spin, whatever its deadline.
+#[test]
+fn a_wait_for_what_cannot_come_is_refused() {
+    let _turn = NODE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(mut camera), Some(backend)) = (open(Direction::Capture), udmabuf()) else { return };
+    let surfaces = surfaces(&backend, Format::XRGB8888, EXTENT, 2);
+    let refused = |camera: &mut VideoQueue<Lease>, why: &str| {
+        let error = refusal("next", camera.next(Deadline::Never));
+        assert!(*error.kind() == Kind::Invalid && error.to_string().contains(why), "{error}");
+    };
+    refused(&mut camera, "not streaming");
+    camera.set_layout(surfaces.first().unwrap().layout(), 2).unwrap();
+    surfaces.iter().for_each(|surface| camera.queue(lease(surface, Access::Write)).unwrap());
+    refused(&mut camera, "not streaming");
+    camera.start().unwrap();
+    drop(camera.next(soon()).unwrap());
+    drop(camera.stop().unwrap());
+    refused(&mut camera, "not streaming");
+    camera.start().unwrap();
+    refused(&mut camera, "no surface");
+    camera.queue(lease(surfaces.first().unwrap(), Access::Write)).unwrap();
+    drop(camera.next(soon()).unwrap());
+    refused(&mut camera, "no surface");
+}
+
+#[test]
+fn an_index_is_free_again_when_nobody_else_has_its_surface() {
+    let _turn = NODE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Some(mut camera), Some(backend)) = (open(Direction::Capture), udmabuf()) else { return };
+    let two = || surfaces(&backend, Format::XRGB8888, EXTENT, 2);
+    let mut old = two();
+    // Some devices want more than asked for.
+    camera.set_layout(old.first().unwrap().layout(), 2).unwrap();
+    let mut kept = Vec::new();
+    let full = loop {
+        match camera.queue(lease(old.first().unwrap(), Access::Write)) {
+            Ok(()) => kept.push(old.remove(0)),
+            Err(error) => break error,
+        }
+        if old.is_empty() {
+            old = two();
+        }
+    };
+    assert_eq!(*full.kind(), Kind::Full, "{full}");
+    camera.start().unwrap();
+    drop(camera.next(soon()).unwrap());
+    assert_eq!(*refusal("full", camera.queue(lease(old.first().unwrap(), Access::Write))).kind(), Kind::Full);
+    drop(camera.stop().unwrap());
+    drop(kept);
+    let new = two();
+    new.iter().for_each(|surface| camera.queue(lease(surface, Access::Write)).unwrap());
+    camera.start().unwrap();
+    drop(camera.next(soon()).unwrap());
 }

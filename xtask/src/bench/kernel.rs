@@ -69,7 +69,7 @@ const VERBS: &[(&str, Round, Round)] = &[
     ("acquire and release, WRITE", bare_write, our_write),
     ("collect under a pending fence", bare_collect, our_collect),
     ("access, READ", bare_access, our_access),
-    ("attach a fence", bare_attach, our_attach),
+    ("collect, release after a fence", bare_attach, our_attach),
 ];
 
 struct Bench {
@@ -112,7 +112,8 @@ fn surfaces(memory: &Arc<dyn Backend>, count: u32) -> Result<Vec<Surface>> {
 /// A vgem fence dies after 10 s, so each turn has one of its own.
 fn turn(bench: &Bench, round: Round) -> Result<Vec<f64>> {
     let handle = bench.gpu.import(&bench.busy)?;
-    let job = vgem::attach(&bench.gpu, bench.gpu.gem(&handle)?, Direction::READ)?;
+    let vgem = vgem::File::of(&bench.gpu)?;
+    let job = vgem::attach(&vgem, bench.gpu.gem(&handle)?, Direction::READ)?;
     let mut samples = Vec::new();
     for _ in 0..4 {
         let begin = Instant::now();
@@ -122,7 +123,7 @@ fn turn(bench: &Bench, round: Round) -> Result<Vec<f64>> {
         samples.push(begin.elapsed().as_nanos() as f64 / f64::from(ROUNDS));
     }
     // On a slow machine it may have died meanwhile, and the round that missed it said so.
-    let _ = vgem::signal(&bench.gpu, job);
+    let _ = vgem::signal(&vgem, job);
     Ok(samples)
 }
 
@@ -221,10 +222,14 @@ fn our_access(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
+/// A look for what pends before the job, and its fence behind it.
 fn bare_attach(bench: &Bench) -> Result<()> {
-    Ok(dma_buf::import_sync_file(bench.held.pixels_fd(), Direction::READ, &bench.fence)?)
+    black_box(dma_buf::is_idle(bench.idle.pixels_fd(), Direction::READ)?);
+    Ok(dma_buf::import_sync_file(bench.idle.pixels_fd(), Direction::READ, &bench.fence)?)
 }
 
 fn our_attach(bench: &Bench) -> Result<()> {
-    Ok(bench.lease.attach(&bench.fence)?)
+    let set = [(&bench.idle, Access::Read, Region::WHOLE)];
+    let (lease, _) = acquire(&set, Deadline::Never)?.collect()?;
+    Ok(lease.release_after(&bench.fence)?)
 }

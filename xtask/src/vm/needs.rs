@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::{kernel, machine};
 
-/// A program, where it comes from and what for.
+/// A program or, by its whole path, a file; where it comes from and what for.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -21,6 +21,9 @@ const NEEDS: &[Need] = &[
     Need { program: "busybox", package: "busybox-static", purpose: "the guest's first programs" },
     Need { program: "setpriv", package: "util-linux", purpose: "no guest outlives this program" },
     Need { program: "timeout", package: "coreutils", purpose: "no test outlives its time" },
+    Need { program: "cc", package: "gcc", purpose: "tests compare with C headers, and with C programs" },
+    Need { program: "/usr/include/linux/dma-buf.h", package: "linux-libc-dev", purpose: "the kernel's headers" },
+    Need { program: "/usr/include/libdrm/amdgpu.h", package: "libdrm-dev", purpose: "DRM's headers, and libdrm_amdgpu" },
 ];
 
 /// What fetching a kernel needs besides.
@@ -65,13 +68,16 @@ fn missing(fetches: bool) -> Vec<&'static Need> {
 }
 
 fn is_met(need: &Need) -> bool {
+    if need.program.starts_with('/') {
+        return Path::new(need.program).exists();
+    }
     find(need.program).is_some_and(|path| need.program != "busybox" || is_static(&path))
 }
 
 fn refusal(lacking: &[&Need], packages: &[&str]) -> String {
     let mut text = String::from("missing:\n");
     for Need { program, package, purpose } in lacking {
-        text += &format!("  {program:<20} {purpose}; package {package}\n");
+        text += &format!("  {program:<28} {purpose}; package {package}\n");
     }
     text + &format!(
         "Run: sudo apt-get install -y --no-install-recommends {}\nor let this command do it: cargo xtask vm --setup",

@@ -35,7 +35,7 @@ pub(super) fn screen(
     let card = Card::open(PathBuf::from(node))?;
     let mut screen: Scanout<Taking> = Scanout::open(card, Some(input.extent()))?;
     while let Some((taking, fence)) = input.take_with_fence(desk)? {
-        screen.show(taking, fence)?;
+        screen.show(taking, fence, Deadline::after(PATIENCE))?;
         let started = Instant::now();
         let before = screen.next(Deadline::after(PATIENCE));
         desk.tally.time.device += micros(started.elapsed());
@@ -47,12 +47,14 @@ pub(super) fn screen(
     }
     desk.frames_done();
     if let Some(last) = screen.showing() {
+        // What the screen waited for, this process has not.
+        last.lease().wait(Deadline::after(PATIENCE))?;
         input.copy_out(last.lease(), last.surface(), desk)?;
         let path = PathBuf::from(directory).join(file_name(&job.name));
         timed(&mut desk.tally.time.encoder, || png::write(&path, input.extent(), input.pixels().bytes()))?;
         desk.hold(linger);
     }
-    for taking in screen.restore()? {
+    for taking in screen.restore(Deadline::after(PATIENCE))? {
         input.done(taking, desk)?;
     }
     Ok(())

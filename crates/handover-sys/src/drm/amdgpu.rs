@@ -2,15 +2,20 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
 use super::Gem;
+use super::driver::Witness;
 use crate::ioctl::{self, Retry, address_mut};
 use crate::uapi::amdgpu::{self, GemCreate, GemMetadata, GemMmap, GemOp, Info, InfoHwIp, MetadataData};
 
 pub use crate::uapi::amdgpu::InfoDevice;
+
+/// What the driver calls itself.
+const DRIVER: &str = "amdgpu";
 
 /// As many bytes as the block has at most.
 pub const BLOCK_MAX: usize = 256;
@@ -115,15 +120,45 @@ impl std::fmt::Debug for Metadata {
     }
 }
 
+/// An open file of the driver amdgpu, of a card or a render node: what the calls here take, for on a file of another driver their
+/// numbers mean other structs, some with addresses that the kernel would write to.
+#[derive(Clone, Debug)]
+pub struct File<'fd>(Witness<'fd>);
+
+impl<'fd> File<'fd> {
+    /// Asks an open file for its driver. Made once and kept, it costs the calls nothing.
+    ///
+    /// Call: `DRM_IOCTL_VERSION`. Permission: the open node, of either kind. May block: no. Retries: none. Errors: `ENODEV` (of
+    /// another driver), `ENOTTY` (not a DRM node).
+    pub fn of(fd: &'fd impl AsFd) -> io::Result<Self> {
+        Witness::borrowed(fd, DRIVER).map(Self)
+    }
+}
+
+impl File<'static> {
+    /// The same, of a file that the witness keeps open.
+    ///
+    /// Call, permission, blocking, retries, errors: as [`of`](File::of).
+    pub fn shared(file: Arc<OwnedFd>) -> io::Result<Self> {
+        Witness::shared(file, DRIVER).map(Self)
+    }
+}
+
+impl AsFd for File<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Makes a buffer of `size` bytes, zeroed.
 ///
-/// Call: `DRM_IOCTL_AMDGPU_GEM_CREATE`. Node: a render node of amdgpu, or its card. Permission: none. May block: while memory is found.
+/// Call: `DRM_IOCTL_AMDGPU_GEM_CREATE`. Node: of either kind. Permission: none. May block: while memory is found.
 /// Since: 4.2. Retries: none; `EINTR` and `EAGAIN` are repeated. Errors: `EINVAL` (a domain or flag that this kernel does not take,
 /// `ENCRYPTED` without a trusted zone), `ENOMEM`.
-pub fn gem_create(fd: impl AsFd, size: u64, alignment: u64, domains: Domains, flags: CreateFlags) -> io::Result<Gem> {
+pub fn gem_create(file: &File<'_>, size: u64, alignment: u64, domains: Domains, flags: CreateFlags) -> io::Result<Gem> {
     let mut create = GemCreate { bo_size: size, alignment, domains: domains.bits(), domain_flags: flags.bits() };
-    // SAFETY: `union drm_amdgpu_gem_create` holds no address.
-    unsafe { ioctl::call(fd, &amdgpu::GEM_CREATE, &mut create, Retry::Drm) }?;
+    // SAFETY: `union drm_amdgpu_gem_create`, which amdgpu takes under this number, holds no address.
+    unsafe { ioctl::call(file, &amdgpu::GEM_CREATE, &mut create, Retry::Drm) }?;
     // The answer overlays the question: its u32 `handle` begins where `bo_size` did.
     let [a, b, c, d, ..] = create.bo_size.to_ne_bytes();
     Ok(Gem(u32::from_ne_bytes([a, b, c, d])))
@@ -133,13 +168,13 @@ pub fn gem_create(fd: impl AsFd, size: u64, alignment: u64, domains: Domains, fl
 ///
 /// Call: `DRM_IOCTL_AMDGPU_GEM_OP` (`GET_GEM_CREATE_INFO`). Node: as [`gem_create`]. Permission: none. May block: while somebody holds
 /// the reservation. Since: 4.2. Retries: none; `EINTR` is repeated. Errors: `ENOENT` (no such handle).
-pub fn create_info(fd: impl AsFd, gem: Gem) -> io::Result<CreateInfo> {
+pub fn create_info(file: &File<'_>, gem: Gem) -> io::Result<CreateInfo> {
     let mut info = GemCreate::default();
     let value = address_mut(std::slice::from_mut(&mut info));
     let mut operation = GemOp { handle: gem.0, op: amdgpu::GEM_OP_GET_CREATE_INFO, value };
-    // SAFETY: the kernel writes one `drm_amdgpu_gem_create_in` at `value`, which is `info`, borrowed mutably just now and not
+    // SAFETY: amdgpu writes one `drm_amdgpu_gem_create_in` at `value`, which is `info`, borrowed mutably just now and not
     // touched before the call returns. Other operations do not take an address, and none of them is asked for.
-    unsafe { ioctl::call(fd, &amdgpu::GEM_OP, &mut operation, Retry::Drm) }?;
+    unsafe { ioctl::call(file, &amdgpu::GEM_OP, &mut operation, Retry::Drm) }?;
     Ok(CreateInfo {
         size: info.bo_size,
         alignment: info.alignment,
@@ -155,7 +190,7 @@ pub fn create_info(fd: impl AsFd, gem: Gem) -> io::Result<CreateInfo> {
 /// Call: `DRM_IOCTL_AMDGPU_GEM_METADATA` (set). Node: as [`gem_create`]. Permission: none. May block: while somebody holds the
 /// reservation. Since: 4.2. Retries: none; `EINTR` is repeated. Errors: `ENOENT` (no such handle), `EINVAL` (a word that GFX6 to
 /// GFX8 cannot have), `ENOMEM`.
-pub fn set_metadata(fd: impl AsFd, gem: Gem, metadata: &Metadata) -> io::Result<()> {
+pub fn set_metadata(file: &File<'_>, gem: Gem, metadata: &Metadata) -> io::Result<()> {
     let mut request = metadata_request(gem, amdgpu::METADATA_SET);
     request.data.flags = metadata.flags;
     request.data.tiling_info = metadata.tiling;
@@ -163,8 +198,8 @@ pub fn set_metadata(fd: impl AsFd, gem: Gem, metadata: &Metadata) -> io::Result<
     for (word, bytes) in request.data.data.iter_mut().zip(metadata.data.as_chunks().0) {
         *word = u32::from_ne_bytes(*bytes);
     }
-    // SAFETY: `struct drm_amdgpu_gem_metadata` holds no address.
-    unsafe { ioctl::call(fd, &amdgpu::GEM_METADATA, &mut request, Retry::Drm) }?;
+    // SAFETY: `struct drm_amdgpu_gem_metadata`, which amdgpu takes under this number, holds no address.
+    unsafe { ioctl::call(file, &amdgpu::GEM_METADATA, &mut request, Retry::Drm) }?;
     Ok(())
 }
 
@@ -173,11 +208,11 @@ pub fn set_metadata(fd: impl AsFd, gem: Gem, metadata: &Metadata) -> io::Result<
 ///
 /// Call: `DRM_IOCTL_AMDGPU_GEM_METADATA` (get). Node, permission, blocking, retries: as [`set_metadata`]. Errors: `ENOENT` (no such
 /// handle), `EOVERFLOW` (the kernel told of more bytes than a block has).
-pub fn metadata(fd: impl AsFd, gem: Gem) -> io::Result<Metadata> {
+pub fn metadata(file: &File<'_>, gem: Gem) -> io::Result<Metadata> {
     // Zeroed, for the kernel leaves the bytes behind the block as they came.
     let mut request = metadata_request(gem, amdgpu::METADATA_GET);
-    // SAFETY: `struct drm_amdgpu_gem_metadata` holds no address.
-    unsafe { ioctl::call(fd, &amdgpu::GEM_METADATA, &mut request, Retry::Drm) }?;
+    // SAFETY: `struct drm_amdgpu_gem_metadata`, which amdgpu takes under this number, holds no address.
+    unsafe { ioctl::call(file, &amdgpu::GEM_METADATA, &mut request, Retry::Drm) }?;
     let mut data = [0; BLOCK_MAX];
     for (bytes, word) in data.as_chunks_mut().0.iter_mut().zip(request.data.data) {
         *bytes = word.to_ne_bytes();
@@ -191,10 +226,10 @@ pub fn metadata(fd: impl AsFd, gem: Gem) -> io::Result<Metadata> {
 ///
 /// Call: `DRM_IOCTL_AMDGPU_GEM_MMAP`. Node: as [`gem_create`]. Permission: none. May block: no. Since: 4.2. Retries: none.
 /// Errors: `ENOENT` (no such handle), `EPERM` (made without access for the processor).
-pub fn map_offset(fd: impl AsFd, gem: Gem) -> io::Result<u64> {
+pub fn map_offset(file: &File<'_>, gem: Gem) -> io::Result<u64> {
     let mut map = GemMmap { handle: gem.0, pad: 0 };
-    // SAFETY: `union drm_amdgpu_gem_mmap` holds no address of ours; what comes back is an offset.
-    unsafe { ioctl::call(fd, &amdgpu::GEM_MMAP, &mut map, Retry::Drm) }?;
+    // SAFETY: `union drm_amdgpu_gem_mmap`, which amdgpu takes under this number, holds no address; what comes back is an offset.
+    unsafe { ioctl::call(file, &amdgpu::GEM_MMAP, &mut map, Retry::Drm) }?;
     // The answer overlays the question: one u64 over both fields.
     let ([a, b, c, d], [e, f, g, h]) = (map.handle.to_ne_bytes(), map.pad.to_ne_bytes());
     Ok(u64::from_ne_bytes([a, b, c, d, e, f, g, h]))
@@ -203,9 +238,9 @@ pub fn map_offset(fd: impl AsFd, gem: Gem) -> io::Result<u64> {
 /// What the device is. An older kernel fills in less; what it does not know is 0.
 ///
 /// Call: `DRM_IOCTL_AMDGPU_INFO` (`DEV_INFO`). Node: as [`gem_create`]. Permission: none. May block: no. Since: 4.2. Retries: none.
-pub fn device(fd: impl AsFd) -> io::Result<InfoDevice> {
+pub fn device(file: &File<'_>) -> io::Result<InfoDevice> {
     let mut device = InfoDevice::default();
-    info(fd, amdgpu::INFO_DEV, [0; 4], std::slice::from_mut(&mut device))?;
+    info(file, amdgpu::INFO_DEV, [0; 4], std::slice::from_mut(&mut device))?;
     Ok(device)
 }
 
@@ -213,9 +248,9 @@ pub fn device(fd: impl AsFd) -> io::Result<InfoDevice> {
 ///
 /// Call: `DRM_IOCTL_AMDGPU_INFO` (`HW_IP_INFO`). Node, permission: as [`device`]. May block: no. Since: 4.2. Retries: none.
 /// Errors: `EINVAL` (no such kind).
-pub fn engine_version(fd: impl AsFd, kind: u32, instance: u32) -> io::Result<(u32, u32)> {
+pub fn engine_version(file: &File<'_>, kind: u32, instance: u32) -> io::Result<(u32, u32)> {
     let mut engine = InfoHwIp::default();
-    info(fd, amdgpu::INFO_HW_IP, [kind, instance, 0, 0], std::slice::from_mut(&mut engine))?;
+    info(file, amdgpu::INFO_HW_IP, [kind, instance, 0, 0], std::slice::from_mut(&mut engine))?;
     Ok((engine.hw_ip_version_major, engine.hw_ip_version_minor))
 }
 
@@ -225,12 +260,12 @@ pub fn engine_version(fd: impl AsFd, kind: u32, instance: u32) -> io::Result<(u3
 /// Call: `DRM_IOCTL_AMDGPU_INFO` (`READ_MMR_REG`). Node, permission: as [`device`]. May block: while the device wakes up. Since: 4.2.
 /// Retries: none. Errors: `EFAULT` (not one of the few), `ENOENT` (the device is being reset), `EINVAL` (more than
 /// [`REGISTERS_MAX`], without a call).
-pub fn read_registers(fd: impl AsFd, offset: u32, instance: u32, registers: &mut [u32]) -> io::Result<()> {
+pub fn read_registers(file: &File<'_>, offset: u32, instance: u32, registers: &mut [u32]) -> io::Result<()> {
     if registers.len() > REGISTERS_MAX {
         return Err(Errno::INVAL.into());
     }
     let count = u32::try_from(registers.len()).map_err(|_| Errno::INVAL)?;
-    info(fd, amdgpu::INFO_READ_MMR_REG, [offset, count, instance, 0], registers)
+    info(file, amdgpu::INFO_READ_MMR_REG, [offset, count, instance, 0], registers)
 }
 
 /// Types of which every pattern of bytes is a value, for the kernel to write.
@@ -239,13 +274,13 @@ impl Answer for u32 {}
 impl Answer for InfoDevice {}
 impl Answer for InfoHwIp {}
 
-fn info<T: Answer>(fd: impl AsFd, query: u32, argument: [u32; 4], answer: &mut [T]) -> io::Result<()> {
+fn info<T: Answer>(file: &File<'_>, query: u32, argument: [u32; 4], answer: &mut [T]) -> io::Result<()> {
     let return_size = u32::try_from(size_of_val(answer)).map_err(|_| Errno::INVAL)?;
     let return_pointer = address_mut(answer);
     let mut info = Info { return_pointer, return_size, query, argument };
-    // SAFETY: the kernel writes at most `return_size` bytes at the address, which are those of `answer`, borrowed mutably; by the
+    // SAFETY: amdgpu writes at most `return_size` bytes at the address, which are those of `answer`, borrowed mutably; by the
     // contract of `Answer` any bytes are values there. No query used here makes it follow another address.
-    unsafe { ioctl::call(fd, &amdgpu::INFO, &mut info, Retry::Drm) }?;
+    unsafe { ioctl::call(file, &amdgpu::INFO, &mut info, Retry::Drm) }?;
     Ok(())
 }
 

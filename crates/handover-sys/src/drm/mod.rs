@@ -1,6 +1,7 @@
 //! DRM nodes: what they are and can do, the handles that live in one open file, and the calls on them.
 //!
-//! Every function takes the open file of a node. A handle ([`Gem`], [`Syncobj`]) is a number valid in that open file only, not
+//! Every function takes the open file of a node; those of one driver ([`amdgpu`], [`vgem`]) take a witness that it is of that driver,
+//! since the same number is another call elsewhere. A handle ([`Gem`], [`Syncobj`]) is a number valid in that open file only, not
 //! in another one of the same node; the functions cannot tell, so whoever holds both keeps them together.
 //! [`is_same_file`] says whether two descriptors are one open file.
 //!
@@ -12,6 +13,7 @@ pub mod syncobj;
 pub mod vgem;
 
 pub mod amdgpu;
+mod driver;
 pub mod dumb;
 pub mod mode;
 

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use handover_sys::dma_buf::{self, Direction};
 use handover_sys::drm::{self, Cap, Kind, prime, vgem};
@@ -18,7 +19,7 @@ pub(crate) const PAGE: u64 = 4096;
 /// udmabuf for buffers and an open vgem file of its own for fences.
 pub(crate) struct Rig {
     pub(crate) node: OwnedFd,
-    pub(crate) vgem: OwnedFd,
+    pub(crate) vgem: vgem::File<'static>,
 }
 
 /// A sync_file that is pending until it is told to end.
@@ -38,7 +39,8 @@ impl Rig {
                 return None;
             }
         };
-        let vgem = render_node("vgem", |name, _| name == "vgem")?;
+        let vgem = Arc::new(render_node("vgem", |name, _| name == "vgem")?);
+        let vgem = vgem::File::shared(vgem).expect("of vgem");
         Some(Self { node, vgem })
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Standin {
 }
 
 impl Standin {
-    /// A node by its name: `navi21`, `navi22`, `polaris10`, `refuses` or `exhausted`.
+    /// A node by its name: `navi21`, `navi22`, `polaris10`, `refuses`, `exhausted` or `confined`.
     pub(crate) fn node(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -126,7 +126,7 @@ impl Build {
     }
 }
 
-const NAMES: &[&str] = &["navi21", "navi22", "polaris10", "refuses", "exhausted"];
+const NAMES: &[&str] = &["navi21", "navi22", "polaris10", "refuses", "exhausted", "confined"];
 
 /// The stand-in as a library: compiled once for each state of its source, and kept.
 fn preload() -> PathBuf {

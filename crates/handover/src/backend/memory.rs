@@ -14,11 +14,15 @@ use handover_sys::memfd::{self, Seals};
 
 use super::linux::KmsHandle;
 use super::trailer;
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, os};
 use crate::surface::lock;
 
 /// Size of the trailer, and the unit of every size.
 pub(crate) const PAGE: u64 = 4096;
+
+/// How long CPU access may be interrupted before it begins.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The memory of one surface in this process.
 #[derive(Debug)]
@@ -228,12 +232,15 @@ impl Memory {
             Access::Read => Direction::READ,
             Access::Write => Direction::READ | Direction::WRITE,
         };
+        // Every fence of the kernel ends within about ten seconds; whoever is put off for longer is being played with.
+        let patience = Deadline::after(PATIENCE);
         loop {
             match dma_buf::sync_start(&self.file, direction) {
                 Ok(()) => return Ok(Some(Bracket { file: self.file.as_fd(), direction })),
                 // A signal, or an exporter that was itself interrupted: nothing has begun.
                 Err(error)
-                    if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock) => {}
+                    if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock)
+                        && !patience.has_passed() => {}
                 Err(error) => return Err(os(Stage::Access, "begin CPU access to a dma-buf")(error)),
             }
         }

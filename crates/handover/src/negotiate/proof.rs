@@ -25,7 +25,7 @@ use crate::error::{Error, Kind, Result, os};
 use crate::handle::Handle;
 use crate::surface::Surface;
 use crate::transport::{Channel, Trust};
-use crate::{Options, Writers, allocate, export, import};
+use crate::{Options, allocate, export, import};
 
 /// Somebody who will use the surface, and the program that tries it for them.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ pub struct Refused {
 
 /// Tries an agreement with each source in turn, until one does for all parties.
 ///
-/// `device`: whose layouts the producer makes. `patience`: how long the parties have for one source.
+/// `device`: whose layouts the producer makes. `options`: those of the allocation to come, but for the backend: who may write decides
+/// how a source exports. `patience`: how long the parties have for one source.
 ///
 /// # Errors
 /// [`Kind::Conflict`]: none did; the error tells every source's conflict. [`Kind::Os`]: a party's program cannot be started.
@@ -71,7 +72,7 @@ pub struct Refused {
 /// use std::time::Duration;
 /// use handover::backend::linux::{Card, Dumb, Udmabuf};
 /// use handover::negotiate::{Party, prove};
-/// use handover::{Access, Backend, Device, Extent, Format, SurfaceUsages, negotiate};
+/// use handover::{Access, Backend, Device, Extent, Format, Options, SurfaceUsages, negotiate};
 ///
 /// let offer = |party, usages| Device::PLAIN.offer(party, &[Format::XRGB8888], usages);
 /// let offers = [offer("compositor", SurfaceUsages::WRITE), offer("screen", SurfaceUsages::READ)];
@@ -79,7 +80,8 @@ pub struct Refused {
 /// let sources: Vec<Arc<dyn Backend>> =
 ///     vec![Arc::new(Udmabuf::open()?), Arc::new(Dumb::of(Card::open("/dev/dri/card0")?))];
 /// let screen = Party { name: "screen".into(), access: Access::Read, command: Command::new("/usr/lib/my/try-screen") };
-/// let proven = prove(Device::PLAIN, &agreement, &sources, &mut [screen], Duration::from_secs(5))?;
+/// let options = Options::default();
+/// let proven = prove(Device::PLAIN, &agreement, &options, &sources, &mut [screen], Duration::from_secs(5))?;
 /// for refused in &proven.refused {
 ///     println!("{}: {}", refused.backend, refused.conflict);
 /// }
@@ -88,13 +90,20 @@ pub struct Refused {
 pub fn prove(
     device: Device,
     agreement: &Agreement,
+    options: &Options,
     backends: &[Arc<dyn Backend>],
     parties: &mut [Party],
     patience: Duration,
 ) -> Result<Proven> {
     let mut refused = Vec::new();
     for backend in backends {
-        let conflict = match try_source(device, agreement, backend, parties, patience)? {
+        let conflict = match try_source(
+            device,
+            agreement,
+            &Options { backend: Arc::clone(backend), ..options.clone() },
+            parties,
+            patience,
+        )? {
             None => return Ok(Proven { agreement: agreement.clone(), backend: Arc::clone(backend), refused }),
             Some(conflict) => conflict,
         };
@@ -116,17 +125,16 @@ pub fn prove(
 fn try_source(
     device: Device,
     agreement: &Agreement,
-    backend: &Arc<dyn Backend>,
+    options: &Options,
     parties: &mut [Party],
     patience: Duration,
 ) -> Result<Option<Conflict>> {
     let conflict = |party: &str, what: String| Conflict {
         field: "memory",
-        left: (backend.name(), format!("{agreement}")),
+        left: (options.backend.name(), format!("{agreement}")),
         right: (party.to_owned(), what),
     };
-    let options = Options { writers: Writers::Open, backend: Arc::clone(backend), ..Options::default() };
-    let surface = match allocate(device, agreement, &options).map(|mut surfaces| surfaces.pop()) {
+    let surface = match allocate(device, agreement, options).map(|mut surfaces| surfaces.pop()) {
         Ok(Some(surface)) => surface,
         Ok(None) => return Err(Error::new(Stage::Negotiate, Kind::Unreachable)),
         Err(error) => return Ok(Some(conflict("its allocator", error.to_string()))),

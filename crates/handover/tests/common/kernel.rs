@@ -80,10 +80,15 @@ impl Gpu {
         need("vgem", Card::of_driver("vgem")).map(Self)
     }
 
+    /// The open file, for calls of vgem.
+    pub(crate) fn vgem(&self) -> vgem::File<'_> {
+        vgem::File::of(&self.0).unwrap()
+    }
+
     /// Submits as a driver does: it puts its fence into the reservation of the buffer, without asking us.
     pub(crate) fn submit(&self, dma_buf: impl AsFd, direction: Direction) -> Job<'_> {
         let buffer = self.0.import_dma_buf(dma_buf.as_fd()).unwrap();
-        let fence = vgem::attach(&self.0, self.0.gem(&buffer).unwrap(), direction).unwrap();
+        let fence = vgem::attach(&self.vgem(), self.0.gem(&buffer).unwrap(), direction).unwrap();
         Job { gpu: self, fence, _buffer: buffer }
     }
 
@@ -96,7 +101,7 @@ impl Gpu {
 
 impl Job<'_> {
     pub(crate) fn end(self) {
-        vgem::signal(&self.gpu.0, self.fence).unwrap();
+        vgem::signal(&self.gpu.vgem(), self.fence).unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel's reservation as a subject: udmabufs, and fences of vgem, each on a scratch buffer until it is imported.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use handover_sys::clock::Monotonic;
@@ -35,7 +36,7 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Kernel {
     node: OwnedFd,
-    vgem: OwnedFd,
+    vgem: vgem::File<'static>,
     buffers: Vec<OwnedFd>,
     /// Free for the next fence.
     scratch: Vec<Scratch>,
@@ -56,7 +57,7 @@ impl Kernel {
         let opened = nodes.iter().filter_map(|node| drm::open(&node.path).ok());
         let vgem = opened
             .into_iter()
-            .find(|file| drm::version(file).is_ok_and(|version| version.name == "vgem"))
+            .find_map(|file| vgem::File::shared(Arc::new(file)).ok())
             .ok_or("no node of the driver vgem")?;
         let mut this = Self {
             node,

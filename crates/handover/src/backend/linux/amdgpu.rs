@@ -43,12 +43,7 @@ impl Amdgpu {
     /// # Errors
     /// [`Kind::Unsupported`]: it is a node of another driver.
     pub fn of(card: Card) -> Result<Self> {
-        if card.driver() != "amdgpu" {
-            return Err(Error::new(Stage::Allocate, Kind::Unsupported)
-                .asked("a node of the driver amdgpu")
-                .found(format!("{} of {}", card.path().display(), card.driver()))
-                .help("`handover devices` lists the nodes and their drivers"));
-        }
+        card.amdgpu(Stage::Allocate)?;
         Ok(Self { card, domains: Domains::GTT, flags: CreateFlags::CPU_ACCESS_REQUIRED })
     }
 
@@ -87,7 +82,7 @@ impl Amdgpu {
     /// another device's or another driver's, or nobody ever said.
     ///
     /// # Errors
-    /// [`Kind::Os`]: the device is gone, or there is no memory or handle left.
+    /// [`Kind::Malformed`]: no dma-buf. [`Kind::Os`]: the device is gone, or there is no memory or handle left.
     pub fn metadata_of(&self, dma_buf: BorrowedFd<'_>) -> Result<Option<Metadata>> {
         match self.card.import_dma_buf(dma_buf) {
             Ok(buffer) => known(&buffer),
@@ -133,8 +128,16 @@ impl Backend for Amdgpu {
                 .why("tiling is laid out by the driver in user space, which is not ours")
                 .help("negotiate LINEAR, or import what that driver exports"));
         }
+        // The surface keeps a number, and closes it in the end: elsewhere in the file somebody may have it by then.
+        if self.card.is_shared() {
+            return Err(Error::new(stage, Kind::Unsupported)
+                .asked(format!("a buffer of amdgpu in {}", self.card.path().display()))
+                .found("an open file that is shared")
+                .why("there the numbers of buffers are closed by somebody else, who does not know of this one")
+                .help("allocate from a card of its own: Card::open"));
+        }
         let Bytes(size) = layout.size();
-        let gem = amdgpu::gem_create(&self.card, size, PAGE, self.domains, self.flags)
+        let gem = amdgpu::gem_create(self.card.amdgpu(stage)?, size, PAGE, self.domains, self.flags)
             .map_err(os(stage, format!("make a buffer of {} on {}", layout.size(), self.card.path().display())))?;
         let exported = prime::export(&self.card, gem, prime::Access::ReadWrite).and_then(|dma_buf| {
             let buffer = file::identity(&dma_buf)?;
@@ -153,7 +156,7 @@ impl Backend for Amdgpu {
 /// The metadata that the driver keeps with a buffer.
 pub(crate) fn metadata(buffer: &KmsHandle) -> Result<Metadata> {
     let stage = Stage::Import;
-    let kept = amdgpu::metadata(buffer.card(), buffer.card().gem(buffer)?)
+    let kept = amdgpu::metadata(buffer.card().amdgpu(stage)?, buffer.card().gem(buffer)?)
         .map_err(os(stage, "read the metadata of a buffer of amdgpu"))?;
     Ok(Metadata { word: Word(kept.tiling), block: Block::new(kept.block()).map_err(|error| error.at(stage))? })
 }
@@ -163,7 +166,7 @@ pub(crate) fn set_metadata(buffer: &KmsHandle, metadata: &Metadata) -> Result<()
     let stage = Stage::Export;
     let kept = amdgpu::Metadata::new(0, metadata.word.0, metadata.block.stored())
         .ok_or_else(|| Error::new(stage, Kind::Unreachable).why("a block has at most 256 bytes, here and there"))?;
-    amdgpu::set_metadata(buffer.card(), buffer.card().gem(buffer)?, &kept)
+    amdgpu::set_metadata(buffer.card().amdgpu(stage)?, buffer.card().gem(buffer)?, &kept)
         .map_err(os(stage, "set the metadata of a buffer of amdgpu"))
 }
 

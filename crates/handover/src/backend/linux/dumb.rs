@@ -1,6 +1,7 @@
 //! Dumb buffers of a card: memory that its display can surely show.
 
 use handover_model::{Bytes, Layout, Modifier, ReadOnly, Stage};
+use handover_sys::dma_buf;
 use handover_sys::drm::{dumb, prime};
 use handover_sys::map::Mapping;
 
@@ -66,7 +67,9 @@ impl Backend for Dumb {
                 prime::Access::ReadOnly => {
                     let offset =
                         dumb::map_offset(&self.0, made.gem).map_err(os(stage, "find where a dumb buffer is mapped"))?;
-                    let length = usize::try_from(made.size).map_err(|_| Error::new(stage, Kind::Invalid))?;
+                    // Of the buffer, not of the rows: what a driver counts may end within the last page, and the trailer is there.
+                    let size = dma_buf::size(&file).map_err(os(stage, "read the size of a dumb buffer"))?;
+                    let length = usize::try_from(size).map_err(|_| Error::new(stage, Kind::Invalid))?;
                     Some(Mapping::new_at(&self.0, offset, length).map_err(os(stage, "map a dumb buffer"))?)
                 }
             };

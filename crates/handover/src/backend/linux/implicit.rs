@@ -18,7 +18,7 @@ pub enum Implicit {
     /// A fence that was not there before: the driver attaches.
     Attached,
     /// None. If the job was still running then, the driver attaches nothing: collect what it must wait for
-    /// ([`collect`](crate::Acquire::collect)) and [attach](crate::Lease::attach) its fence, or wait for its end before the lease ends.
+    /// ([`collect`](crate::Acquire::collect)) and release the lease [after](crate::Lease::release_after) its fence, or wait for its end before the lease ends.
     NothingSeen,
 }
 

@@ -9,7 +9,8 @@
 //! - **acquire** waits for the control file's entries first, then for what [`EXPORT_SYNC_FILE`] finds. An entry is held from
 //!   acquire to release, so what its owner submitted is in the kernel's reservation when the entry ends. A dead entry means "ask
 //!   the kernel": the work of the dead may still run.
-//! - **release** of a device's work is [`Lease::attach`](crate::Lease::attach) (`IMPORT_SYNC_FILE`), then the end of the entry.
+//! - **release** of a device's work is [`Lease::release_after`](crate::Lease::release_after): `IMPORT_SYNC_FILE`, then the end of
+//!   the entry.
 //! - What the CPU does ends with its entry and never becomes a fence in the kernel: a kernel's fence must end without the help of
 //!   any process.
 //! - Regions order those who share the control file. The kernel has one reservation for the whole buffer and always gets

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use handover_model::{Blocked, Stage};
 use handover_sys::drm::syncobj::{self, Wait};
 use handover_sys::drm::{self, Cap, Syncobj};
-use handover_sys::{eventfd, file, poll};
+use handover_sys::{eventfd, file};
 
 use super::{Card, SyncFile};
 use crate::deadline::Deadline;
@@ -25,7 +25,7 @@ pub struct Timeline {
     card: Card,
     syncobj: Syncobj,
     /// The kernel drops a registration with the object and never tells (C89), so we write to these when we go.
-    registered: Mutex<Vec<OwnedFd>>,
+    registered: Mutex<Vec<(u64, Reached, OwnedFd)>>,
 }
 
 /// How far a point must have come.
@@ -56,8 +56,8 @@ impl Timeline {
     /// [`Kind::Unsupported`]: the driver keeps none.
     pub fn new(card: &Card) -> Result<Self> {
         let stage = Stage::Release;
-        let has = drm::capability(card, Cap::SyncobjTimeline).unwrap_or(0);
-        if has == 0 {
+        let has = drm::capability(card, Cap::SyncobjTimeline);
+        if has.map_err(os(stage, format!("ask {} for timelines", card.driver())))? == 0 {
             return Err(Error::new(stage, Kind::Unsupported)
                 .asked(format!("a timeline of {}", card.driver()))
                 .why("the driver keeps no synchronisation objects")
@@ -129,7 +129,7 @@ impl Timeline {
     /// The fence behind a point, with those of every point below (C87).
     ///
     /// # Errors
-    /// [`Kind::Unsupported`]: nobody has submitted it yet, so there is none; wait until it is [`Reached::Available`].
+    /// [`Kind::Timeout`]: nobody has submitted it yet, so there is none; wait until it is [`Reached::Available`].
     pub fn fence(&self, point: u64) -> Result<SyncFile> {
         let stage = Stage::Acquire;
         let whole = syncobj::create(&self.card, false).map_err(os(stage, "make a synchronisation object"))?;
@@ -137,11 +137,14 @@ impl Timeline {
             Ok(()) => syncobj::export_sync_file(&self.card, whole)
                 .map(SyncFile::of)
                 .map_err(os(stage, format!("export the fence of point {point}"))),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Err(Error::new(stage, Kind::Unsupported)
-                .asked(format!("the fence of point {point}"))
-                .found(format!("a timeline submitted up to {}", self.submitted().unwrap_or(0)))
-                .why("a fence stands for work that was submitted, so that it surely ends")
-                .help("wait until the point is available")),
+            // Not a matter of what the driver can do: it may be there at the next look.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                Err(Error::new(stage, Kind::Timeout(Blocked::default()))
+                    .asked(format!("the fence of point {point}"))
+                    .found(format!("a timeline submitted up to {}", self.submitted().unwrap_or(0)))
+                    .why("a fence stands for work that was submitted, so that it surely ends")
+                    .help("wait until the point is available"))
+            }
             Err(error) => Err(os(stage, format!("find the fence of point {point}"))(error)),
         };
         let destroyed = syncobj::destroy(&self.card, whole).map_err(os(stage, "destroy a synchronisation object"));
@@ -149,11 +152,16 @@ impl Timeline {
         destroyed.map(|()| fence)
     }
 
-    /// Waits for a point, submitted or not.
+    /// Waits for a point, submitted or not. Point 0 is complete from the beginning.
     ///
     /// # Errors
-    /// [`Kind::Timeout`] says how far the timeline is. Whoever should submit may be dead: there is no other sign of that.
+    /// [`Kind::Timeout`] says how far the timeline is. Whoever should submit may be dead: there is no other sign of that, so with
+    /// [`Deadline::Never`] this may wait without end.
     pub fn wait(&self, point: u64, reached: Reached, deadline: Deadline) -> Result<()> {
+        if point == 0 {
+            // The kernel takes it for the object as a whole, and would wait for a fence in it.
+            return Ok(());
+        }
         match syncobj::timeline_wait(&self.card, &[self.syncobj], &[point], reached.flags(), deadline.at()) {
             Ok(_) => Ok(()),
             Err(error) if error.raw_os_error() == Some(ETIME) => {
@@ -171,6 +179,7 @@ impl Timeline {
     /// # Errors
     /// [`Kind::Os`] before Linux 6.6.
     pub fn descriptor(&self, point: u64, reached: Reached) -> Result<OwnedFd> {
+        check(point)?;
         let stage = Stage::Acquire;
         let flags = match reached {
             Reached::Available => Wait::AVAILABLE,
@@ -180,9 +189,14 @@ impl Timeline {
         syncobj::eventfd(&self.card, self.syncobj, point, flags, &ours)
             .map_err(os(stage, format!("register for point {point}")))?;
         let theirs = file::duplicate(&ours).map_err(os(stage, "duplicate an eventfd"))?;
+        let (completed, submitted) = (self.completed()?, self.submitted()?);
         let mut registered = lock(&self.registered);
-        registered.retain(|eventfd| !poll::wait_readable(eventfd, Deadline::now().at()).unwrap_or(false));
-        registered.push(ours);
+        // Whether it was written cannot be asked of an eventfd: its holder reads the signal away.
+        registered.retain(|(point, reached, _)| match reached {
+            Reached::Available => *point > submitted,
+            Reached::Complete => *point > completed,
+        });
+        registered.push((point, reached, ours));
         Ok(theirs)
     }
 }
@@ -198,7 +212,7 @@ fn check(point: u64) -> Result<()> {
 
 impl Drop for Timeline {
     fn drop(&mut self) {
-        for eventfd in lock(&self.registered).drain(..) {
+        for (_, _, eventfd) in lock(&self.registered).drain(..) {
             // A full counter is readable already.
             let _ = eventfd::signal(&eventfd);
         }

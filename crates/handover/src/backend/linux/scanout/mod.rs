@@ -7,36 +7,43 @@
 //! [`Scanout::next`] waits until the surface is on the screen (`OUT_FENCE_PTR`) and gives back what was shown before: only then does
 //! the screen read it no more.
 //!
-//! A surface has one framebuffer for as long as the [`Scanout`] lives, found by its identity and never by a descriptor's number.
-//! What the screen showed before comes back by [`Scanout::restore`], or when the `Scanout` is dropped.
+//! A surface has one framebuffer, found by its identity and never by a descriptor's number. It goes at the next [`Scanout::show`] or
+//! [`Scanout::next`] after the last other holder of the surface has dropped it.
+//!
+//! What the screen showed before comes back by [`Scanout::restore`], or when the `Scanout` is dropped. A commit that waits for its
+//! fence cannot be taken back, so both wait for it first. Dropping does not wait for long: it leaves a late commit to a thread, and
+//! the reservation says "busy" until that one has given the screen back.
 //!
 //! A card has one master at a time, who alone may set modes. Whoever opens a card that has none becomes it, so those who only
 //! allocate call [`Card::leave_screens`].
 
+mod framebuffer;
 mod restore;
 mod route;
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
-use handover_model::{Access, Extent, Stage};
-use handover_sys::drm::mode::{self, AtomicRequest, Flags, Framebuffer, FramebufferPlane};
-use handover_sys::drm::{self, Cap};
+use handover_model::{Access, Blocked, Extent, Stage};
+use handover_sys::drm;
+use handover_sys::drm::mode::{self, AtomicRequest, Committed, Flags};
 
 use super::held::{Held, surface_of};
-use super::{Card, KmsHandle, SyncFile};
+use super::sync_file::Status;
+use super::{Card, SyncFile};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
-use crate::surface::{Surface, SurfaceId};
-use restore::Before;
+use crate::surface::Surface;
+use framebuffer::Framebuffers;
+use restore::{Before, Ending};
 use route::Route;
 
-/// How long a commit of somebody else's may keep the CRTC busy before ours is refused.
-const BUSY: Duration = Duration::from_secs(1);
-
-/// How often the CRTC is asked meanwhile.
+/// How often a CRTC that is busy is asked again.
 const AGAIN: Duration = Duration::from_millis(1);
+
+/// How long a drop waits for the last commit before it leaves that to a thread.
+const LAST_FLIP: Duration = Duration::from_secs(1);
 
 const EBUSY: i32 = 16;
 
@@ -45,25 +52,18 @@ const EBUSY: i32 = 16;
 pub struct Scanout<H: Held> {
     card: Card,
     route: Route,
-    /// Does the card take modifiers with framebuffers?
-    takes_modifiers: bool,
-    framebuffers: HashMap<SurfaceId, Shown>,
+    framebuffers: Framebuffers,
     request: AtomicRequest,
+    /// `None`: the screen was given back.
     before: Option<Before>,
+    /// We asked to become the card's master, so we stop being it in the end.
+    took_master: bool,
     /// The mode is set.
     is_on: bool,
     showing: Option<H>,
-    /// Committed, and what says when it is on the screen.
-    coming: Option<(H, SyncFile)>,
-}
-
-/// A surface that the card knows.
-#[derive(Debug)]
-struct Shown {
-    id: u32,
-    _handle: KmsHandle,
-    /// Keeps the identity: an inode is unique only while somebody has the file.
-    _surface: Surface,
+    /// Committed, and what says when it is on the screen. Every driver gives that; one that did not would have the buffer all the
+    /// same.
+    coming: Option<(H, Option<SyncFile>)>,
 }
 
 impl<H: Held> Scanout<H> {
@@ -74,17 +74,24 @@ impl<H: Held> Scanout<H> {
     /// extent. [`Kind::Os`]: this open file is not the card's master and cannot become it.
     pub fn open(card: Card, extent: Option<Extent>) -> Result<Self> {
         let route = Route::find(&card, extent)?;
-        become_master(&card)?;
-        let before = Before::of(&card, &route)?;
-        let request = AtomicRequest::new(&card).map_err(os(Stage::Negotiate, "make an atomic request"))?;
-        let takes_modifiers = drm::capability(&card, Cap::Addfb2Modifiers).is_ok_and(|answer| answer == 1);
+        let took_master = become_master(&card)?;
+        let found = Before::of(&card, &route).and_then(|before| {
+            let request = AtomicRequest::new(&card).map_err(os(Stage::Negotiate, "make an atomic request"))?;
+            Ok((before, request))
+        });
+        let (before, request) = found.inspect_err(|_| {
+            if took_master {
+                // The error that is told came first.
+                let _ = mode::drop_master(&card);
+            }
+        })?;
         Ok(Self {
+            framebuffers: Framebuffers::new(&card),
             card,
             route,
-            takes_modifiers,
-            framebuffers: HashMap::new(),
             request,
             before: Some(before),
+            took_master,
             is_on: false,
             showing: None,
             coming: None,
@@ -109,20 +116,22 @@ impl<H: Held> Scanout<H> {
     /// Asks the driver whether it would show this surface. Nothing changes on the screen.
     ///
     /// # Errors
-    /// As [`show`](Self::show).
+    /// [`Kind::Invalid`]: not a surface of the mode's extent, or the screen was given back. [`Kind::Os`]: the card refuses it, or is
+    /// gone.
     pub fn test(&mut self, surface: &Surface) -> Result<()> {
         let framebuffer = self.framebuffer(surface)?;
         self.fill(framebuffer, None, false)?;
         self.request.commit(Flags::TEST_ONLY | Flags::ALLOW_MODESET, 0).map(drop).map_err(refused(&self.card))
     }
 
-    /// Commits a surface to the screen, which waits for `fence` before it reads. Returns at once.
+    /// Commits a surface to the screen, which waits for `fence` before it reads. Waits for nothing but a commit of somebody else's on
+    /// the same screen, the console's last one for example, and for that until `deadline`.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: not one whole surface of the mode's extent, or the one before is not on the screen yet
-    /// ([`next`](Self::next)). [`Kind::Os`]: the card refuses the surface or is gone. `held` is dropped then: the screen does not
-    /// read it.
-    pub fn show(&mut self, held: H, fence: Option<SyncFile>) -> Result<()> {
+    /// [`Kind::Invalid`]: not one whole surface of the mode's extent, the one before is not on the screen yet
+    /// ([`next`](Self::next)), or the screen was given back. [`Kind::Timeout`]: somebody else's commit is still under way.
+    /// [`Kind::Os`]: the card refuses the surface or is gone. `held` is dropped then: the screen does not read it.
+    pub fn show(&mut self, held: H, fence: Option<SyncFile>, deadline: Deadline) -> Result<()> {
         if self.coming.is_some() {
             return Err(Error::new(Stage::Access, Kind::Invalid)
                 .asked("another surface on the screen")
@@ -132,48 +141,67 @@ impl<H: Held> Scanout<H> {
         let surface = surface_of(&held, Access::Read, "a screen")?;
         let framebuffer = self.framebuffer(&surface)?;
         self.fill(framebuffer, fence, true)?;
-        let flags = if self.is_on { Flags::NONBLOCK } else { Flags::NONBLOCK | Flags::ALLOW_MODESET };
-        let patience = Deadline::after(BUSY);
-        let committed = loop {
-            match self.request.commit(flags, 0) {
-                // The console's last commit may be under way when a screen changes hands.
-                Err(error) if error.raw_os_error() == Some(EBUSY) && !patience.has_passed() => {
-                    std::thread::sleep(AGAIN)
-                }
-                other => break other,
-            }
-        };
+        let committed = self.commit(deadline);
         // The in-fence is closed with it.
         self.request.clear();
-        let committed = committed.map_err(refused(&self.card))?;
-        let flip = committed.out_fences.into_iter().next();
-        let (_, flip) = flip.ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
+        let flip = committed?.out_fences.into_iter().next();
+        // The screen reads it from now on, whatever came back.
         self.is_on = true;
-        self.coming = Some((held, SyncFile::of(flip)));
+        self.coming = Some((held, flip.map(|(_, flip)| SyncFile::of(flip))));
         Ok(())
+    }
+
+    fn commit(&mut self, deadline: Deadline) -> Result<Committed> {
+        let flags = if self.is_on { Flags::NONBLOCK } else { Flags::NONBLOCK | Flags::ALLOW_MODESET };
+        loop {
+            match self.request.commit(flags, 0) {
+                Err(error) if error.raw_os_error() == Some(EBUSY) && !deadline.has_passed() => {
+                    std::thread::sleep(AGAIN);
+                }
+                Err(error) if error.raw_os_error() == Some(EBUSY) => {
+                    return Err(Error::new(Stage::Access, Kind::Timeout(Blocked::default()))
+                        .asked(format!("a surface on {}", self.route.name))
+                        .found("a commit of somebody else's that is still under way at the deadline")
+                        .with_errno(EBUSY));
+                }
+                other => return other.map_err(refused(&self.card)),
+            }
+        }
     }
 
     /// Waits until the committed surface is on the screen, and gives back what was there before it. Without a commit under way:
     /// `None` at once.
     ///
     /// # Errors
-    /// [`Kind::Timeout`]: not yet. It stays under way, and can be waited for again.
+    /// [`Kind::Timeout`]: not yet. [`Kind::Os`]: it cannot be found out. The commit stays under way, and can be waited for again.
     pub fn next(&mut self, deadline: Deadline) -> Result<Option<H>> {
-        let Some((_, flip)) = &self.coming else { return Ok(None) };
+        self.wait_for_flip(deadline)?;
+        let Some((held, _)) = self.coming.take() else { return Ok(None) };
+        let before = self.showing.replace(held);
+        self.framebuffers.sweep(&self.card);
+        Ok(before)
+    }
+
+    fn wait_for_flip(&self, deadline: Deadline) -> Result<()> {
+        let Some((_, flip)) = &self.coming else { return Ok(()) };
+        let flip = flip.as_ref().ok_or_else(|| {
+            Error::new(Stage::Access, Kind::Unreachable)
+                .asked(format!("the end of a commit on {}", self.card.driver()))
+                .found("a driver that gave no fence for it")
+        })?;
         match flip.wait(deadline) {
             Err(error) if error.is_timeout() => {
-                return Err(error.help("the fence that the commit waits for, or the screen, has not come"));
+                Err(error.help("the fence that the commit waits for, or the screen, has not come"))
             }
             // A commit that fails in the end has ended all the same: the card does not read the buffer before it any more.
-            _ => {}
+            Err(_) if matches!(flip.status(), Ok(Status::Failed(_))) => Ok(()),
+            other => other,
         }
-        let Some((held, _)) = self.coming.take() else { return Ok(None) };
-        Ok(self.showing.replace(held))
     }
 
     /// Becomes readable when [`next`](Self::next) would not wait. `None`: nothing is under way.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.coming.as_ref().map(|(_, flip)| flip.as_fd())
+        self.coming.as_ref().and_then(|(_, flip)| flip.as_ref()).map(SyncFile::as_fd)
     }
 
     /// What is on the screen now.
@@ -181,73 +209,46 @@ impl<H: Held> Scanout<H> {
         self.showing.as_ref()
     }
 
-    /// Gives the screen back as it was found, or turns it off if nothing was shown. Gives what was held for the surfaces that were
-    /// on it or on their way.
+    /// Gives the screen back as it was found, or turns it off if nothing was shown or what was shown is gone with its owner. Gives
+    /// what was held for the surfaces that were on it or on their way. Nothing can be shown through it afterwards.
+    ///
+    /// Waits until `deadline` for the commit that is under way: the kernel can neither take it back nor put another one before it.
     ///
     /// # Errors
-    /// [`Kind::Os`]: the card refuses, and keeps what it shows until this file is closed. One that is gone shows nothing.
-    pub fn restore(mut self) -> Result<Vec<H>> {
-        self.take_down()?;
+    /// [`Kind::Timeout`]: that commit still waits for its fence. Nothing was changed, and this can be called again.
+    /// [`Kind::Os`]: the card refuses. The framebuffers are removed all the same, which turns off what shows them, and what was held
+    /// is kept until the drop. A card that is gone shows nothing, and is no error.
+    pub fn restore(&mut self, deadline: Deadline) -> Result<Vec<H>> {
+        self.wait_for_flip(deadline).map_err(|error| error.at(Stage::Release))?;
+        if let Some(ending) = self.ending() {
+            ending.run(&mut self.request)?;
+        }
         let coming = self.coming.take().map(|(held, _)| held);
         Ok(self.showing.take().into_iter().chain(coming).collect())
     }
 
-    fn take_down(&mut self) -> Result<()> {
-        let Some(before) = self.before.take() else { return Ok(()) };
-        let restored = if self.is_on { before.restore(&self.card, &mut self.request) } else { Ok(()) };
-        for (_, shown) in self.framebuffers.drain() {
-            // Those that cannot be removed go with the open file.
-            let _ = mode::remove_framebuffer(&self.card, shown.id);
-        }
-        let _ = self.route.close(&self.card);
-        restored
+    /// What is left to do, once.
+    fn ending(&mut self) -> Option<Ending> {
+        let before = self.before.take()?;
+        Some(Ending {
+            card: self.card.clone(),
+            before,
+            is_on: self.is_on,
+            framebuffers: std::mem::take(&mut self.framebuffers),
+            blob: self.route.take_blob(),
+            leaves: self.took_master,
+        })
     }
 
-    /// The framebuffer of a surface, made when it is first shown.
     fn framebuffer(&mut self, surface: &Surface) -> Result<u32> {
-        if let Some(known) = self.framebuffers.get(&surface.id()) {
-            return Ok(known.id);
-        }
-        let layout = surface.layout();
-        let refused = |found: String, why: &'static str| {
-            Error::new(Stage::Import, Kind::Invalid)
+        if self.before.is_none() {
+            return Err(Error::new(Stage::Access, Kind::Invalid)
                 .asked(format!("surface {} on {}", surface.index(), self.route.name))
-                .found(found)
-                .why(why)
-        };
-        let (Some(format), Some(extent)) = (layout.format(), layout.extent()) else {
-            return Err(refused("a byte buffer".into(), "a screen shows images"));
-        };
-        if extent != self.route.extent {
-            return Err(refused(extent.to_string(), "a plane that cannot scale needs the extent of the mode")
-                .help(format!("a surface of {}", self.route.extent)));
+                .found("a screen that was given back")
+                .help("open it again"));
         }
-        let handle = self.card.import(surface)?;
-        let gem = self.card.gem(&handle)?;
-        let narrow = |bytes: u64| {
-            u32::try_from(bytes).map_err(|_| refused(format!("{bytes} B"), "a framebuffer counts bytes in 32 bits"))
-        };
-        let plane = |plane: &handover_model::PlaneLayout| {
-            Ok(FramebufferPlane { gem, pitch: narrow(plane.stride.get())?, offset: narrow(plane.offset.get())? })
-        };
-        let planes = layout.planes().iter().map(plane).collect::<Result<Vec<_>>>()?;
-        let framebuffer = Framebuffer {
-            width: extent.width().get(),
-            height: extent.height().get(),
-            format: format.fourcc().0,
-            modifier: self.takes_modifiers.then_some(layout.modifier().0),
-            planes: &planes,
-        };
-        let id = mode::add_framebuffer2(&self.card, &framebuffer).map_err(|error| {
-            os(
-                Stage::Import,
-                format!("make a framebuffer of {} {} on {}", format.name(), layout.modifier(), self.card.driver()),
-            )(error)
-            .why("the card shows only formats, modifiers and strides of its own")
-            .help("dumb buffers of this card (Dumb), in a format of its planes")
-        })?;
-        self.framebuffers.insert(surface.id(), Shown { id, _handle: handle, _surface: surface.clone() });
-        Ok(id)
+        self.framebuffers.sweep(&self.card);
+        self.framebuffers.of(surface, &self.card, &self.route)
     }
 
     /// The properties of one commit.
@@ -266,8 +267,17 @@ impl<H: Held> Scanout<H> {
 
 impl<H: Held> Drop for Scanout<H> {
     fn drop(&mut self) {
-        // Before the leases end, with the fields. A screen that cannot be given back goes dark with the open file.
-        let _ = self.take_down();
+        // Before the leases end, with the fields.
+        let Some(ending) = self.ending() else { return };
+        if self.wait_for_flip(Deadline::after(LAST_FLIP)).is_ok() {
+            // A screen that cannot be given back goes dark with its framebuffers.
+            let _ = ending.run(&mut self.request);
+            return;
+        }
+        let coming = self.coming.take();
+        let held = self.showing.iter().chain(coming.iter().map(|(held, _)| held));
+        let shares = held.map(|held| Arc::clone(held.lease().share())).collect();
+        ending.run_later(coming.and_then(|(_, flip)| flip), shares);
     }
 }
 
@@ -276,12 +286,13 @@ fn refused(card: &Card) -> impl FnOnce(std::io::Error) -> Error + use<> {
     move |error| os(Stage::Access, what)(error).why("the card refuses it, or is gone")
 }
 
-fn become_master(card: &Card) -> Result<()> {
+/// Whether it had to be asked for: opening a card that has no master is enough.
+fn become_master(card: &Card) -> Result<bool> {
     let asked = |what: &str| os(Stage::Negotiate, format!("{what} {}", card.path().display()));
     if mode::is_master(card).map_err(asked("ask who is master of"))? {
-        return Ok(());
+        return Ok(false);
     }
-    mode::set_master(card).map_err(|error| {
+    mode::set_master(card).map(|()| true).map_err(|error| {
         asked("become master of")(error)
             .why("another program shows on this card, most likely a display server")
             .help("stop it, or switch to a text console")

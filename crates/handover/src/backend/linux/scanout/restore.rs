@@ -1,11 +1,16 @@
-//! What the screen showed before us, and how it comes back.
+//! What the screen showed before us, how it comes back, and the rest of giving a screen back.
+
+use std::sync::Arc;
 
 use handover_model::Stage;
 use handover_sys::drm::mode::{self, AtomicRequest, Flags};
 
-use super::super::Card;
+use super::super::{Card, SyncFile};
+use super::framebuffer::Framebuffers;
 use super::route::{Object, Route};
+use crate::deadline::Deadline;
 use crate::error::{Result, os};
+use crate::lease::Share;
 
 /// The properties of an object that a commit of ours may change, by object.
 const CONNECTOR: &[&str] = &["CRTC_ID"];
@@ -80,6 +85,51 @@ impl Before {
             let _ = mode::destroy_blob(card, blob);
         }
         committed
+    }
+}
+
+/// Everything that a screen is given back with, apart from the leases.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) card: Card,
+    pub(super) before: Before,
+    /// Ours was shown.
+    pub(super) is_on: bool,
+    pub(super) framebuffers: Framebuffers,
+    /// The mode as a blob of ours.
+    pub(super) blob: Option<u32>,
+    /// We became the card's master for this, so we stop being it.
+    pub(super) leaves: bool,
+}
+
+impl Ending {
+    /// Gives the screen back. Blocks for as long as the last commit is not done.
+    pub(super) fn run(mut self, request: &mut AtomicRequest) -> Result<()> {
+        let restored = if self.is_on { self.before.restore(&self.card, request) } else { Ok(()) };
+        self.framebuffers.clear(&self.card);
+        // What cannot be given back here goes with the open file.
+        if let Some(blob) = self.blob {
+            let _ = mode::destroy_blob(&self.card, blob);
+        }
+        if self.leaves {
+            let _ = mode::drop_master(&self.card);
+        }
+        restored
+    }
+
+    /// Gives the screen back when the last commit is done, on a thread of its own, and ends the leases' entries then. Closing the
+    /// card meanwhile would block as well: the kernel waits for the commit before it removes a framebuffer.
+    pub(super) fn run_later(self, flip: Option<SyncFile>, shares: Vec<Arc<Share>>) {
+        let work = move || {
+            // It ends: the kernel bounds its fences. How it ends changes nothing here.
+            let _ = flip.map(|flip| flip.wait(Deadline::Never));
+            let request = AtomicRequest::new(&self.card).map_err(os(Stage::Release, "make an atomic request"));
+            // Nobody is left to be told.
+            let _ = request.and_then(|mut request| self.run(&mut request));
+            drop(shares);
+        };
+        // Without a thread all of it is dropped at once, and the screen goes dark with the open file.
+        let _ = std::thread::Builder::new().name("handover-screen".into()).spawn(work);
     }
 }
 

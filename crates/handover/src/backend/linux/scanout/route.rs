@@ -163,9 +163,9 @@ impl Route {
         if tells { request.out_fence(self.crtc.id, self.crtc.id_of("OUT_FENCE_PTR")?) } else { Ok(()) }
     }
 
-    /// Gives the blob back.
-    pub(super) fn close(&mut self, card: &Card) -> io::Result<()> {
-        self.blob.take().map_or(Ok(()), |blob| mode::destroy_blob(card, blob))
+    /// The blob, to be given back.
+    pub(super) fn take_blob(&mut self) -> Option<u32> {
+        self.blob.take()
     }
 }
 

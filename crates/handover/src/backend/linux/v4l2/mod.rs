@@ -3,12 +3,14 @@
 //! # Contract: the bracket of a device that knows no fences (S19)
 //!
 //! V4L2 neither waits for fences nor adds any, and a buffer that it owns looks idle to everybody who asks the kernel. So
-//! [`VideoQueue::queue`] takes a lease, which was granted after every fence had ended, and [`VideoQueue::next`] gives it back when
-//! the device is done. Between the two the reservation says who has the buffer, and nobody else gets it. A queue that is dropped
-//! stops the device first and ends its leases then.
+//! [`VideoQueue::queue`] takes a lease that was granted after every fence had ended, and refuses one that was collected with a fence
+//! which only other devices could wait for. [`VideoQueue::next`] gives it back when the device is done. Between the two the
+//! reservation says who has the buffer, and nobody else gets it. A queue that is dropped stops the device first and ends its
+//! leases then.
 //!
 //! A surface has one index in a queue for as long as both live, found by its identity and never by a descriptor's number: the driver
-//! keeps its attachment, and a steady stream maps nothing.
+//! keeps its attachment, and a steady stream maps nothing. When everybody else has dropped the surface its index is free. The
+//! driver keeps the memory until another surface gets that index, or another layout is set.
 //!
 //! V4L2 has no modifiers, so surfaces are `LINEAR`. Formats are those whose bytes lie the same way in both worlds:
 //!
@@ -24,15 +26,16 @@ mod node;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use handover_model::{Blocked, Layout, Stage};
-use handover_sys::poll::{self, Entry};
+use handover_sys::poll::{self, Entry, Ready};
 use handover_sys::v4l2::{self, BufferFlags, BufferType, Memory};
 
 use super::held::{Held, surface_of};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
-use crate::surface::SurfaceId;
+use crate::surface::{self, Surface, SurfaceId};
 use format::wanted;
 pub use node::{Direction, nodes};
 use node::{open, queue_kind};
@@ -54,9 +57,27 @@ pub struct VideoQueue<H: Held> {
 
 #[derive(Debug)]
 struct Slot<H> {
-    surface: Option<SurfaceId>,
+    surface: Option<Registered>,
     /// Held by the device.
     held: Option<H>,
+}
+
+/// A surface that has an index.
+#[derive(Debug)]
+struct Registered {
+    id: SurfaceId,
+    /// Says whether anybody still has the surface.
+    alive: Weak<surface::Inner>,
+}
+
+impl Registered {
+    fn new(surface: &Surface) -> Self {
+        Self { id: surface.id(), alive: Arc::downgrade(&surface.0) }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive.strong_count() > 0
+    }
 }
 
 /// A buffer that the device is done with.
@@ -112,17 +133,19 @@ impl<H: Held> VideoQueue<H> {
     ///
     /// # Errors
     /// [`Kind::Conflict`]: the device wants another format, extent, stride or size. [`Kind::Unsupported`]: the layout is not
-    /// linear or has a format that V4L2 has no word for, or the queue takes no dma-bufs. [`Kind::Invalid`]: it is streaming.
+    /// linear or has a format that V4L2 has no word for, or there is no room for so many surfaces. [`Kind::Os`]: the queue takes no
+    /// dma-bufs, or is another program's. [`Kind::Invalid`]: it is streaming.
     pub fn set_layout(&mut self, layout: &Layout, surfaces: u32) -> Result<()> {
         let stage = Stage::Negotiate;
         if self.is_streaming {
             return Err(Error::new(stage, Kind::Invalid).asked("another layout").found("a queue that is streaming"));
         }
         let wanted = wanted(layout)?;
-        self.size = None;
-        self.slots.clear();
         v4l2::request_buffers(&self.file, self.kind, Memory::DmaBuf, 0)
             .map_err(os(stage, self.at("free the queue of")))?;
+        // Not before: until then the device has what was queued.
+        self.size = None;
+        self.slots.clear();
         self.choose(&wanted)?;
         let requested = v4l2::request_buffers(&self.file, self.kind, Memory::DmaBuf, surfaces).map_err(|error| {
             os(stage, self.at(&format!("make a queue of {surfaces} dma-bufs at")))(error)
@@ -140,7 +163,7 @@ impl<H: Held> VideoQueue<H> {
     }
 
     /// Sets the format on the input or output in use, else on the first that takes it. If none does, the one in use stays, and its
-    /// refusal is told.
+    /// refusal is told, not those of the others. That it could not be made the one in use again is told instead.
     fn choose(&self, wanted: &v4l2::Format) -> Result<()> {
         let device = format!("{} ({})", self.path.display(), self.driver);
         let set = || format::set(&self.file, self.kind, wanted, &device);
@@ -190,20 +213,21 @@ impl<H: Held> VideoQueue<H> {
     /// Hands the surface to the device, which has it until [`next`](Self::next) gives `held` back.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: not one whole surface with the access that the device needs, or one that it has already.
-    /// [`Kind::Full`]: every index belongs to another surface. [`Kind::Os`]: the device refuses this memory, or is gone. On an
-    /// error `held` is dropped: the device has not got it.
+    /// [`Kind::Invalid`]: not one whole surface with the access that the device needs, one that it has already, or a lease that was
+    /// [collected](crate::Acquire::collect) while a fence was pending, and not [waited](crate::Lease::wait) for.
+    /// [`Kind::Full`]: every index belongs to another surface that somebody has. [`Kind::Os`]: the device refuses this memory, or is
+    /// gone. On an error `held` is dropped: the device has not got it.
     pub fn queue(&mut self, held: H) -> Result<()> {
         let stage = Stage::Access;
         let surface = surface_of(&held, self.direction.access(), self.direction.words())?;
+        held.lease().check_waited()?;
         let Some(size) = self.size else {
             return Err(Error::new(stage, Kind::Invalid)
                 .asked("a surface in a queue")
                 .found("no layout")
                 .help("set_layout"));
         };
-        let id = surface.id();
-        let index = self.index_of(id)?;
+        let index = self.index_of(surface.id())?;
         let Some(slot) = self.slots.get_mut(index) else { return Err(Error::new(stage, Kind::Unreachable)) };
         if slot.held.is_some() {
             return Err(Error::new(stage, Kind::Invalid)
@@ -225,18 +249,22 @@ impl<H: Held> VideoQueue<H> {
             os(stage, format!("queue surface {} at {}", surface.index(), self.path.display()))(error)
                 .why("the device cannot use this memory, or is gone")
         })?;
-        (slot.surface, slot.held) = (Some(id), Some(held));
+        (slot.surface, slot.held) = (Some(Registered::new(&surface)), Some(held));
         Ok(())
     }
 
-    /// Always the same index for a surface.
+    /// Always the same index for a surface. A new one gets an index that was never used, else that of a surface nobody has any more.
     fn index_of(&self, id: SurfaceId) -> Result<usize> {
-        let known = self.slots.iter().position(|slot| slot.surface == Some(id));
-        known.or_else(|| self.slots.iter().position(|slot| slot.surface.is_none())).ok_or_else(|| {
+        let find =
+            |fits: &dyn Fn(Option<&Registered>) -> bool| self.slots.iter().position(|slot| fits(slot.surface.as_ref()));
+        let known = find(&|known| known.is_some_and(|known| known.id == id));
+        let unused = || find(&|known| known.is_none());
+        let abandoned = || find(&|known| known.is_some_and(|known| !known.is_alive()));
+        known.or_else(unused).or_else(abandoned).ok_or_else(|| {
             Error::new(Stage::Access, Kind::Full)
                 .asked("another surface in a queue")
                 .found(format!("{} surfaces in it", self.slots.len()))
-                .help("set_layout with more surfaces")
+                .help("drop one of them, or set_layout with more surfaces")
         })
     }
 
@@ -253,9 +281,20 @@ impl<H: Held> VideoQueue<H> {
     /// The next buffer that the device is done with. Surfaces that it still has stay its own.
     ///
     /// # Errors
-    /// [`Kind::Timeout`]; [`Kind::Os`]: the device failed or is gone (`EIO`, `ENODEV`).
+    /// [`Kind::Invalid`]: the device has no surface, or was not started, so none would ever come. [`Kind::Timeout`].
+    /// [`Kind::Os`]: the device failed or is gone (`EIO`, `ENODEV`).
     pub fn next(&mut self, deadline: Deadline) -> Result<Done<H>> {
         let stage = Stage::Access;
+        let none = |found: &'static str, help: &'static str| {
+            Err(Error::new(stage, Kind::Invalid).asked(self.at("a buffer of")).found(found).help(help))
+        };
+        if !self.is_streaming {
+            return none("a queue that is not streaming", "VideoQueue::start");
+        }
+        if self.queued() == 0 {
+            return none("no surface that the device has", "queue one first");
+        }
+        let mut is_in_error = false;
         loop {
             let done = v4l2::dequeue(&self.file, self.kind, Memory::DmaBuf).map_err(|error| {
                 os(stage, self.at("take a buffer back from"))(error).why("the device failed, or is gone")
@@ -267,12 +306,21 @@ impl<H: Held> VideoQueue<H> {
                 let is_damaged = done.flags.contains(BufferFlags::ERROR);
                 return Ok(Done { held, sequence: done.sequence, is_damaged });
             }
+            if is_in_error {
+                return Err(Error::new(stage, Kind::Os)
+                    .asked(self.at("a buffer of"))
+                    .found("a poll that reports an error, and no buffer")
+                    .why("the device failed, or is gone"));
+            }
             let mut entry = [Entry::new(self.file.as_fd(), self.direction.interest())];
             if poll::poll(&mut entry, deadline.at()).map_err(os(stage, self.at("wait for")))? == 0 {
                 return Err(Error::new(stage, Kind::Timeout(Blocked::default()))
                     .asked(format!("a buffer of {}", self.path.display()))
                     .found(format!("{} that the device still has at the deadline", self.queued())));
             }
+            // Said at once and for ever, so a second wait would spin. One more look hears the errno, if there is one.
+            let [entry] = entry;
+            is_in_error = !entry.ready.intersects(Ready::READ | Ready::WRITE);
         }
     }
 
@@ -286,7 +334,7 @@ impl<H: Held> VideoQueue<H> {
     /// # Errors
     /// [`Kind::Os`]: it could not be stopped. A device that is gone has stopped.
     pub fn stop(&mut self) -> Result<Vec<H>> {
-        if std::mem::replace(&mut self.is_streaming, false) || self.queued() > 0 {
+        if self.is_streaming || self.queued() > 0 {
             match v4l2::stream_off(&self.file, self.kind) {
                 Err(error) if error.raw_os_error() != Some(ENODEV) => {
                     return Err(os(Stage::Access, self.at("stop"))(error));
@@ -294,6 +342,8 @@ impl<H: Held> VideoQueue<H> {
                 _ => {}
             }
         }
+        // Not before: a device that could not be stopped still has its surfaces.
+        self.is_streaming = false;
         Ok(self.slots.iter_mut().filter_map(|slot| slot.held.take()).collect())
     }
 

@@ -42,7 +42,8 @@ impl Direction {
     }
 }
 
-/// The nodes of this machine whose queue goes this way and takes dma-bufs, in the order of their numbers.
+/// The nodes of this machine that have a queue which goes this way, in the order of their numbers. Whether it takes dma-bufs is found
+/// by [`VideoQueue::set_layout`](super::VideoQueue::set_layout).
 ///
 /// # Errors
 /// [`Kind::Unsupported`]: there is none; the error tells what there is, and what keeps nodes from being opened.
@@ -81,7 +82,7 @@ pub(super) fn open(path: &Path) -> Result<(OwnedFd, v4l2::Capability)> {
     Ok((file, capability))
 }
 
-/// The queue of this direction, if the node has one that takes dma-bufs.
+/// The queue of this direction, if the node has one.
 pub(super) fn queue_kind(file: &OwnedFd, path: &Path, direction: Direction) -> Result<BufferType> {
     let capability = v4l2::query_capability(file).map_err(os(Stage::Negotiate, "ask a video node what it is"))?;
     let refused = |why: &'static str| {
