@@ -23,7 +23,11 @@ const NEEDS: &[Need] = &[
     Need { program: "timeout", package: "coreutils", purpose: "no test outlives its time" },
     Need { program: "cc", package: "gcc", purpose: "tests compare with C headers, and with C programs" },
     Need { program: "/usr/include/linux/dma-buf.h", package: "linux-libc-dev", purpose: "the kernel's headers" },
-    Need { program: "/usr/include/libdrm/amdgpu.h", package: "libdrm-dev", purpose: "DRM's headers, and libdrm_amdgpu" },
+    Need {
+        program: "/usr/include/libdrm/amdgpu.h",
+        package: "libdrm-dev",
+        purpose: "DRM's headers, and libdrm_amdgpu",
+    },
 ];
 
 /// What fetching a kernel needs besides.
