@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::{cargo, refuse, tidy};
+use crate::{cargo, refuse, tidy, vm};
 
 /// One step: a cargo command line, or the rules of the repository, which run in this process.
 struct Step {
@@ -99,6 +99,11 @@ pub(crate) fn help() -> String {
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if let Some(argument) = arguments.first() {
         return refuse(&format!("xtask ci: takes no argument, found `{argument}`\n\n{}", help()));
+    }
+    // The last step's needs first: nobody likes to hear of a missing package after a quarter of an hour.
+    if let Err(why) = vm::ready() {
+        eprintln!("ci: the step vm cannot run here. {why}");
+        return ExitCode::FAILURE;
     }
     let started = Instant::now();
     let mut summary = String::new();

@@ -59,12 +59,12 @@ Examples:
   handover run fanout                        four clients, one picture, three encoders
   handover run mine.toml --json | jq .streams
   handover run --backend linux               the same in dma-bufs, which devices can reach
-  handover run camera                        a camera on a screen, two videos beside it; needs both devices
+  handover run camera                        a camera on a screen, two videos beside it; needs both, and a video output
 
 Results in DIR:
   *.mp4          one for each encoder, playable up to the last frame even if the run was killed
   *-first.png, *-middle.png, *-last.png
-                 of each preview
+                 of each preview; of a screen, NAME-last.png
   report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied
 
 Exit codes:

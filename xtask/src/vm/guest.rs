@@ -49,7 +49,14 @@ impl Guest {
         let folder = folder.canonicalize().map_err(|e| failed("find", e))?;
         let lock = lock(&folder)?;
         let busybox = needs::meet(options.setup, options.kernel.is_none())?;
-        let kernel = kernel::find(options.kernel.as_deref(), &folder)?;
+        let kernel = match kernel::find(options.kernel.as_deref(), &folder) {
+            // Lists that are a month old name packages that the archive has no more.
+            Err(why) if options.setup => {
+                needs::update_lists().map_err(|then| format!("{why}\n{then}"))?;
+                kernel::find(options.kernel.as_deref(), &folder)?
+            }
+            found => found?,
+        };
         let out = folder.join("out");
         let _ = fs::remove_dir_all(&out);
         fs::create_dir_all(&out).map_err(|e| format!("cannot make {}: {e}", out.display()))?;
@@ -104,7 +111,9 @@ impl Guest {
     /// The kernel's log, and what `init.sh` said: of a guest that did not come to its end, the console has it.
     pub(super) fn kernel_log(&self) -> String {
         let read = |path: PathBuf| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        read(self.out.join("dmesg.txt")).or_else(|_| read(self.console())).unwrap_or_default()
+        // A guest that dies while it writes its log leaves an empty one.
+        let log = read(self.out.join("dmesg.txt")).ok().filter(|log| !log.is_empty());
+        log.or_else(|| read(self.console()).ok()).unwrap_or_default()
     }
 
     /// The file with all that the guest said on its serial port.

@@ -82,7 +82,8 @@ impl Machine {
                 Err(RecvTimeoutError::Disconnected) => return Next::Gone,
                 // QEMU may die before the guest has opened any port.
                 Err(RecvTimeoutError::Timeout) if !matches!(self.child.try_wait(), Ok(None)) => {
-                    return self.events.try_recv().map_or(Next::Gone, Next::Event);
+                    // What it said last may still be on its way.
+                    return self.events.recv_timeout(Duration::from_secs(1)).map_or(Next::Gone, Next::Event);
                 }
                 Err(RecvTimeoutError::Timeout) if left.is_zero() => return Next::TimeOut,
                 Err(RecvTimeoutError::Timeout) => {}

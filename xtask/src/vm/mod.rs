@@ -32,7 +32,7 @@ usage: cargo xtask vm [--setup] [--kernel X] [--log] [--only TEXT]
        cargo xtask vm [--setup] [--kernel X] [--log] -- COMMAND [ARGUMENT]...
 
 Boots a stock Debian kernel in QEMU, without KVM and without a GPU. The guest has /dev/udmabuf, the system dma-heap, vgem,
-virtio-gpu (card0, renderD128) and one vivid camera and output (video0, video1). Its root is this machine's: the
+virtio-gpu (card0, renderD128) and two vivid cameras and outputs (video0 to video3, the later two multi-planar). Its root is this machine's: the
 programs here run there as they are, as root; what they write vanishes, except below target/vm/out.
 
 Without a command, runs every test program of the workspace in the guest, with every skip forbidden
@@ -90,6 +90,11 @@ impl Options {
 /// The text of `cargo xtask vm --help`.
 pub(crate) fn help() -> String {
     HELP.to_owned()
+}
+
+/// Is everything here that a guest needs? `Err` names what is missing, and what installs it.
+pub(crate) fn ready() -> Result<(), String> {
+    needs::meet(false, true).map(drop)
 }
 
 /// Runs the guest.

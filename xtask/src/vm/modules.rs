@@ -22,8 +22,9 @@ const WANTED: &[Wanted] = &[
     Wanted { name: "overlay", parameters: "" },
     Wanted { name: "virtio_gpu", parameters: "" },
     Wanted { name: "vgem", parameters: "" },
-    // One device with a capture node (bit 0) and an output node (bit 8), and none of the others it could pretend.
-    Wanted { name: "vivid", parameters: "n_devs=1 node_types=0x101" },
+    // Two devices, each with a capture node (bit 0) and an output node (bit 8) and none of the others it could pretend; the second
+    // with several planes a buffer.
+    Wanted { name: "vivid", parameters: "n_devs=2 node_types=0x101,0x101 multiplanar=1,2" },
 ];
 
 /// A module as the guest loads it.

@@ -56,7 +56,8 @@ pub(super) fn meet(install: bool, fetches: bool) -> Result<PathBuf, String> {
         if !install {
             return Err(refusal(&lacking, &packages));
         }
-        update_lists()?;
+        let said = |why: String| format!("{}\n{why}", refusal(&lacking, &packages));
+        update_lists().map_err(said)?;
         as_root(&[&["apt-get", "install", "-y", "-q", "--no-install-recommends"], packages.as_slice()].concat())?;
         let still = missing(fetches);
         if !still.is_empty() {
@@ -84,12 +85,13 @@ fn refusal(lacking: &[&Need], packages: &[&str]) -> String {
         text += &format!("  {program:<28} {purpose}; package {package}\n");
     }
     text + &format!(
-        "Run: sudo apt-get install -y --no-install-recommends {}\nor let this command do it: cargo xtask vm --setup",
+        "Run: sudo apt-get update && sudo apt-get install -y --no-install-recommends {}\nor let this command do it: cargo xtask vm --setup",
         packages.join(" ")
     )
 }
 
-fn update_lists() -> Result<(), String> {
+/// What `apt-get` knows of the archive, anew.
+pub(super) fn update_lists() -> Result<(), String> {
     as_root(&["apt-get", "update", "-q"])
 }
 

@@ -29,21 +29,28 @@ pub(super) struct Outcome {
     pub(super) status: i32,
     pub(super) took: Duration,
     pub(super) counts: Counts,
+    /// The harness said how it went.
+    pub(super) reported: bool,
 }
 
 impl Outcome {
     /// Counts what the program's log in `out` says.
     pub(super) fn read(name: String, status: i32, took: Duration, out: &Path) -> Self {
         let mut counts = Counts::default();
+        let mut reported = false;
         for line in lines(&log_of(out, &name)) {
+            reported |= line.contains("test result: ");
             counts.add_line(&line);
         }
-        Self { name, status, took, counts }
+        Self { name, status, took, counts, reported }
     }
 
-    /// Exit status 0, and the count agrees.
+    /// Exit status 0, and the count agrees. A program that ran no test passes only if it is no test program: a library or a
+    /// program may have none inside.
     pub(super) fn passed(&self) -> bool {
-        self.status == 0 && self.counts.failed == 0
+        let Counts { passed, failed, ignored } = self.counts;
+        let may_be_empty = self.name.ends_with(".lib") || self.name.ends_with(".bin");
+        self.status == 0 && self.reported && failed == 0 && ignored == 0 && (passed > 0 || may_be_empty)
     }
 
     fn verdict(&self) -> String {
@@ -150,7 +157,7 @@ mod tests {
 
     fn outcome(status: i32, failed: u64) -> Outcome {
         let counts = Counts { passed: 3, failed, ignored: 0 };
-        Outcome { name: "a.one".to_owned(), status, took: Duration::from_millis(1500), counts }
+        Outcome { name: "a.one".to_owned(), status, took: Duration::from_millis(1500), counts, reported: true }
     }
 
     #[test]

@@ -179,6 +179,6 @@ fn queue(node: Option<&Path>, direction: Direction) -> handover::Result<Hardware
 
 fn unavailable(name: &str, error: &Error) -> Refusal {
     Refusal(format!(
-        "{name} cannot run on the backend linux here\n  {error}\n  `handover devices` shows what this machine has, and what would help"
+        "{name} cannot run on the backend linux here\n  {error}\n  `handover devices` shows what this machine has, and what would help; `node` of a participant names another device"
     ))
 }
