@@ -15,3 +15,4 @@ pub mod media;
 pub mod participant;
 pub mod pipeline;
 pub mod run;
+mod signals;

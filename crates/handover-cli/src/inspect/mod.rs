@@ -13,7 +13,6 @@ mod growth;
 mod look;
 mod proc;
 mod report;
-mod signals;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -30,8 +29,8 @@ pub use growth::Change;
 pub use report::{Buffer, Holder, Process, Report, Totals};
 
 use crate::run::{FAILED, SIGNALLED};
+use crate::signals::Signals;
 use growth::Growth;
-use signals::Signals;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]

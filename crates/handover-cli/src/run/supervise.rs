@@ -7,8 +7,7 @@
 //! - A second signal kills at once.
 //! - When it returns, every process it started is collected.
 
-use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,6 @@ use handover::Stage;
 use handover::transport::Channel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Serialize, Serializer};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::jobs;
 use super::plan::Plan;
@@ -25,6 +23,7 @@ use super::progress::Progress;
 use super::record::Record;
 use crate::participant::event::Event;
 use crate::participant::job::FilePath;
+use crate::signals::Signals;
 
 /// How long the others may take to finish once somebody died. Two seconds in all are promised.
 pub const GRACE: Duration = Duration::from_millis(1500);
@@ -89,43 +88,6 @@ impl std::fmt::Display for Death {
 
 fn word<S: Serializer>(stage: &Stage, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stage.word())
-}
-
-/// Signals, as bytes in a socket: one of them can wake a poll.
-struct Signals(Vec<(i32, UnixStream)>);
-
-impl Signals {
-    /// All three, except those that whoever started us wants ignored: `nohup` means it.
-    fn register() -> std::io::Result<Self> {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = ignored(&status);
-        let one = |signal| {
-            let (ours, theirs) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal, theirs)?;
-            Ok((signal, ours))
-        };
-        let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
-        heard.map(one).collect::<std::io::Result<_>>().map(Self)
-    }
-
-    /// Every signal since the last look.
-    fn take(&mut self) -> Vec<i32> {
-        let mut taken = Vec::new();
-        for (signal, socket) in &mut self.0 {
-            let mut bytes = [0; 16];
-            while let Ok(count @ 1..) = socket.read(&mut bytes) {
-                taken.extend(std::iter::repeat_n(*signal, count));
-            }
-        }
-        taken
-    }
-}
-
-/// The signals that a process ignores, from its `/proc/PID/status`: signal n is bit n - 1.
-fn ignored(status: &str) -> u64 {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Runs the plan to its end.
@@ -230,7 +192,7 @@ impl Supervisor<'_> {
         if let Some(at) = self.kill_at {
             timeout = timeout.min(at.saturating_duration_since(Instant::now()).max(SOON));
         }
-        let signals = self.signals.0.iter().map(|(_, socket)| socket.as_fd());
+        let signals = self.signals.descriptors();
         let descriptors: Vec<BorrowedFd<'_>> =
             self.processes.iter().filter_map(Process::descriptor).chain(signals).collect();
         let mut entries: Vec<PollFd<'_>> =
@@ -303,20 +265,11 @@ impl Supervisor<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRACE, ignored};
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use super::GRACE;
     use std::time::Duration;
 
     #[test]
     fn the_grace_leaves_half_a_second_of_the_two_that_are_promised() {
         assert!(GRACE <= Duration::from_millis(1500));
-    }
-
-    #[test]
-    fn nohup_is_read_from_the_mask_of_ignored_signals() {
-        let mask = ignored("Name:\thandover\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n");
-        let is_ignored = |signal: i32| mask >> (signal - 1) & 1 == 1;
-        assert_eq!([SIGHUP, SIGINT, SIGTERM].map(is_ignored), [true, false, false]);
-        assert_eq!(ignored("no such line"), 0);
     }
 }

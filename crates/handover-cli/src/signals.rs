@@ -1,6 +1,7 @@
-//! Signals that end `--watch`, heard while it sleeps.
+//! Signals that end a run or a watch, heard in a poll loop.
 
 use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Signals, as bytes in a socket: one of them can wake a poll.
 #[derive(Debug)]
-pub(super) struct Signals(Vec<(i32, UnixStream)>);
+pub(crate) struct Signals(Vec<(i32, UnixStream)>);
 
 impl Signals {
     /// All three, except those that whoever started us wants ignored: `nohup` means it.
-    pub(super) fn register() -> std::io::Result<Self> {
+    pub(crate) fn register() -> std::io::Result<Self> {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = ignored(&status);
         let one = |signal| {
@@ -27,7 +28,7 @@ impl Signals {
     }
 
     /// Every signal since the last look.
-    pub(super) fn take(&mut self) -> Vec<i32> {
+    pub(crate) fn take(&mut self) -> Vec<i32> {
         let mut taken = Vec::new();
         for (signal, socket) in &mut self.0 {
             let mut bytes = [0; 16];
@@ -38,10 +39,15 @@ impl Signals {
         taken
     }
 
+    /// What becomes readable when one comes.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(|(_, socket)| socket.as_fd())
+    }
+
     /// Sleeps so long, or until one comes.
-    pub(super) fn sleep(&self, limit: Duration) {
+    pub(crate) fn sleep(&self, limit: Duration) {
         let mut waiting: Vec<PollFd<'_>> =
-            self.0.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
+            self.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
         // Interrupted or refused, the caller looks earlier than planned.
         let _ = poll(&mut waiting, Some(&limit));
