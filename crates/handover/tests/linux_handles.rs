@@ -178,6 +178,8 @@ fn a_card_taken_twice_is_one_card() {
 /// On the host too: no buffer is made.
 #[test]
 fn an_open_file_that_cannot_be_compared_is_not_given_a_second_table() {
+    // The pipes to the child are descriptors of this process too.
+    let _turn = alone();
     with_devices("an_open_file_that_cannot_be_compared_is_not_given_a_second_table", |devices| {
         let (confined, path) = (devices.node("confined"), devices.node("navi21"));
         let card = Card::open(&confined).expect("a fresh open needs no comparison");

@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use handover::transport::{Channel, Listener, MAX_PAYLOAD, Trust};
@@ -15,6 +16,12 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(10))
 }
 
+/// One test counts the descriptors of this process, so the others open none meanwhile.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A channel, and the bare socket of a peer that keeps no rules.
 fn hostile() -> (Channel, OwnedFd) {
     let (ours, theirs) = socket::pair().unwrap();
@@ -23,6 +30,7 @@ fn hostile() -> (Channel, OwnedFd) {
 
 #[test]
 fn a_listener_lives_in_a_directory_of_our_own_and_takes_it_along() {
+    let _turn = alone();
     let listener = Listener::new(Trust::SameUser).unwrap();
     let path = listener.path().to_owned();
     let directory = path.parent().unwrap().to_owned();
@@ -41,6 +49,7 @@ fn a_listener_lives_in_a_directory_of_our_own_and_takes_it_along() {
 
 #[test]
 fn a_connect_to_a_listener_that_is_behind_ends_at_its_deadline() {
+    let _turn = alone();
     let listener = Listener::new(Trust::SameUser).unwrap();
     let deadline = Deadline::after(Duration::from_millis(200));
     let mut waiting = Vec::new();
@@ -58,6 +67,7 @@ fn a_connect_to_a_listener_that_is_behind_ends_at_its_deadline() {
 
 #[test]
 fn what_is_no_channel_is_refused() {
+    let _turn = alone();
     let (stream, _other) = UnixStream::pair().unwrap();
     let error = Channel::from_fd(stream.into(), Trust::SameUser).unwrap_err();
     assert_eq!(*error.kind(), Kind::Invalid, "{error}");
@@ -67,6 +77,7 @@ fn what_is_no_channel_is_refused() {
 
 #[test]
 fn bytes_without_end_and_descriptors_without_number_are_truncated_and_leave_nothing() {
+    let _turn = alone();
     let (channel, peer) = hostile();
     let before = file::open_count().unwrap();
     socket::send(&peer, &vec![1; MAX_MESSAGE + 1], &[], false).unwrap();
@@ -87,6 +98,7 @@ fn bytes_without_end_and_descriptors_without_number_are_truncated_and_leave_noth
 
 #[test]
 fn a_payload_has_bounds_and_a_message_its_count_of_descriptors() {
+    let _turn = alone();
     let (one, other) = Channel::pair().unwrap();
     for bytes in [&[][..], &vec![0; MAX_PAYLOAD + 1]] {
         assert_eq!(*one.send_bytes(bytes, &[], soon()).unwrap_err().kind(), Kind::Invalid);
@@ -103,6 +115,7 @@ fn a_payload_has_bounds_and_a_message_its_count_of_descriptors() {
 
 #[test]
 fn a_peer_that_does_not_read_and_one_that_is_gone_are_told_apart_and_by_name() {
+    let _turn = alone();
     let (one, other) = Channel::pair().unwrap();
     let one = one.with_peer_name("the encoder");
     let stuck = loop {
