@@ -9,7 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 use super::job::{Event, Program};
 use super::kernel::{self, Kernel};
 use super::machine::{self, Machine, Next};
-use super::{Options, initramfs, modules, needs, report};
+use super::needs::Fetches;
+use super::{Options, initramfs, modules, needs, report, stock};
 
 /// A bound on a wait, by the name that a failure shows.
 struct TimeOut {
@@ -35,6 +36,8 @@ pub(super) struct Guest {
     /// The results' folder, the same path on the host and in the guest.
     pub(super) out: PathBuf,
     kernel: Kernel,
+    /// The file system with the guest's packages.
+    stock: Option<PathBuf>,
     initramfs: Vec<u8>,
     /// Locked until this is dropped.
     _lock: File,
@@ -48,7 +51,8 @@ impl Guest {
         fs::create_dir_all(&folder).map_err(|e| failed("make", e))?;
         let folder = folder.canonicalize().map_err(|e| failed("find", e))?;
         let lock = lock(&folder)?;
-        let busybox = needs::meet(options.setup, options.kernel.is_none())?;
+        let busybox =
+            needs::meet(options.setup, Fetches { kernel: options.kernel.is_none(), stock: options.stock.is_none() })?;
         let kernel = match kernel::find(options.kernel.as_deref(), &folder) {
             // Lists that are a month old name packages that the archive has no more.
             Err(why) if options.setup => {
@@ -57,12 +61,13 @@ impl Guest {
             }
             found => found?,
         };
+        let stock = stock::find(options.stock.as_deref(), &folder)?;
         let out = folder.join("out");
         let _ = fs::remove_dir_all(&out);
         fs::create_dir_all(&out).map_err(|e| format!("cannot make {}: {e}", out.display()))?;
         let modules = modules::Shelf::read(&kernel.modules)?.in_order()?;
-        let initramfs = initramfs::build(&busybox, &modules, &out, WATCHDOG)?;
-        Ok(Self { folder, out, kernel, initramfs, _lock: lock })
+        let initramfs = initramfs::build(&busybox, &modules, stock.is_some(), &out, WATCHDOG)?;
+        Ok(Self { folder, out, kernel, stock, initramfs, _lock: lock })
     }
 
     /// Boots, runs `script`, which runs `programs`, and powers off. `watch` is told of each event.
@@ -71,7 +76,7 @@ impl Guest {
         fs::write(&job, script).map_err(|e| format!("cannot write {}: {e}", job.display()))?;
         eprintln!("xtask vm: Linux {} boots", self.kernel.version);
         let began = Instant::now();
-        let mut machine = Machine::start(&self.folder, &self.kernel, &self.initramfs)?;
+        let mut machine = Machine::start(&self.folder, &self.kernel, self.stock.as_deref(), &self.initramfs)?;
         let mut running: Option<&str> = None;
         let mut bound = Bound::new(&BOOT, Some(began), BOOT.limit);
         loop {

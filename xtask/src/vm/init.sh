@@ -3,7 +3,8 @@
 # What it prints goes to the console, which the host keeps as console.log.
 /bin/busybox --install -s /bin
 export PATH=/bin
-# OUT: the results' folder, the same path as on the host. WATCHDOG: seconds until the guest gives itself up.
+# OUT: the results' folder, the same path as on the host. WATCHDOG: seconds until the guest gives itself up. LAYERS: what
+# the root consists of, uppermost first.
 . /etc/guest.conf
 
 fail() {
@@ -29,9 +30,14 @@ done </etc/modules.conf
 
 # The host's root, read-only. What is written over it lies in memory and vanishes with the guest.
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro root /host || fail "cannot mount the host's root"
+case "$LAYERS" in
+/stock:*)
+    mount -t ext4 -o ro /dev/vda /stock || fail "cannot mount the packages"
+    ;;
+esac
 mount -t tmpfs -o mode=0755 tmpfs /layer
 mkdir /layer/upper /layer/work
-mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /root || fail "cannot mount the overlay"
+mount -t overlay -o lowerdir="$LAYERS",upperdir=/layer/upper,workdir=/layer/work overlay /root || fail "cannot mount the overlay"
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys
 mount -t debugfs debugfs /root/sys/kernel/debug
@@ -40,6 +46,10 @@ mount -t devtmpfs devtmpfs /root/dev
 mkdir -p /root/dev/pts /root/dev/shm /root/dev/virtio-ports
 mount -t devpts -o mode=0620,ptmxmode=0666 devpts /root/dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /root/dev/shm
+# The guest's own: what the host's udev says is about the host's devices. Compositors put their sockets there.
+mount -t tmpfs -o mode=0755 tmpfs /root/run
+mkdir -p /root/run/lock /root/run/user
+mkdir -m 0700 /root/run/user/0
 ln -s /proc/self/fd /root/dev/fd
 ln -s /proc/self/fd/0 /root/dev/stdin
 ln -s /proc/self/fd/1 /root/dev/stdout

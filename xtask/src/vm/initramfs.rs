@@ -10,10 +10,16 @@ use super::modules::Module;
 const INIT: &str = include_str!("init.sh");
 
 /// Folders that `init.sh` mounts on or writes to.
-const FOLDERS: [&str; 9] = ["bin", "dev", "etc", "host", "layer", "modules", "proc", "root", "sys"];
+const FOLDERS: [&str; 10] = ["bin", "dev", "etc", "host", "layer", "modules", "proc", "root", "stock", "sys"];
 
-/// The archive that the kernel unpacks. `out` is the results' folder, on the host and in the guest.
-pub(super) fn build(busybox: &Path, modules: &[Module], out: &Path, watchdog: Duration) -> Result<Vec<u8>, String> {
+/// The archive that the kernel unpacks. `has_stock`: packages lie over the host's root. `out` is the results' folder, on the host and in the guest.
+pub(super) fn build(
+    busybox: &Path,
+    modules: &[Module],
+    has_stock: bool,
+    out: &Path,
+    watchdog: Duration,
+) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();
     for folder in FOLDERS {
         archive.folder(folder)?;
@@ -26,7 +32,12 @@ pub(super) fn build(busybox: &Path, modules: &[Module], out: &Path, watchdog: Du
         list += &format!("{} {}\n", module.name, module.parameters);
     }
     archive.file("etc/modules.conf", list.as_bytes())?;
-    let settings = format!("OUT={}\nWATCHDOG={}\n", super::job::quote(&out.to_string_lossy()), watchdog.as_secs());
+    let layers = if has_stock { "/stock:/host" } else { "/host" };
+    let settings = format!(
+        "OUT={}\nWATCHDOG={}\nLAYERS={layers}\n",
+        super::job::quote(&out.to_string_lossy()),
+        watchdog.as_secs()
+    );
     archive.file("etc/guest.conf", settings.as_bytes())?;
     archive.file("init", INIT.as_bytes())?;
     archive.finish()

@@ -99,6 +99,10 @@ pub(super) fn single(out: &Path, folder: &Path, words: &[String]) -> String {
         )
 }
 
+/// What every program in the guest finds set: where compositors put their sockets, and, for llvmpipe and lavapipe, vectors of
+/// 128 bits, since QEMU imitates wider ones without gaining by their width.
+const SETTINGS: &str = "XDG_RUNTIME_DIR=/run/user/0 LP_NATIVE_VECTOR_WIDTH=128";
+
 fn opening(out: &Path) -> String {
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
     let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
@@ -106,7 +110,7 @@ fn opening(out: &Path) -> String {
         "# Written by `cargo xtask vm`; the guest's init runs it.\n\
          exec 9>/dev/virtio-ports/{EVENTS}\n\
          OUT={}\n\
-         export PATH={}:/usr/sbin:/sbin HOME={} LANG=C.UTF-8\n\
+         export PATH={}:/usr/sbin:/sbin HOME={} LANG=C.UTF-8 {SETTINGS}\n\
          export HANDOVER_REQUIRE=all {}=/dev/virtio-ports/{}\n\
          echo booted >&9\n",
         quote(&out.to_string_lossy()),

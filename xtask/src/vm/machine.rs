@@ -50,7 +50,12 @@ pub(super) enum Next {
 
 impl Machine {
     /// Starts the guest. `folder` holds what the machine makes, `folder/out` the results that the guest writes.
-    pub(super) fn start(folder: &Path, kernel: &Kernel, initramfs: &[u8]) -> Result<Self, String> {
+    pub(super) fn start(
+        folder: &Path,
+        kernel: &Kernel,
+        stock: Option<&Path>,
+        initramfs: &[u8],
+    ) -> Result<Self, String> {
         let failed = |what: &str, e: io::Error| format!("{what}: {e}");
         let at = folder.join(INITRAMFS);
         fs::write(&at, initramfs).map_err(|e| format!("cannot write {}: {e}", at.display()))?;
@@ -60,7 +65,7 @@ impl Machine {
         // When this program dies, even by SIGKILL, the kernel kills QEMU: setpriv asks for that before it becomes QEMU.
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", QEMU])
-            .args(arguments(kernel))
+            .args(arguments(kernel, stock))
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -126,7 +131,7 @@ impl Drop for Machine {
 }
 
 /// QEMU's command line; paths are relative to the machine's folder where it runs.
-fn arguments(kernel: &Kernel) -> Vec<OsString> {
+fn arguments(kernel: &Kernel, stock: Option<&Path>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = [
         ["-M", "q35"],
         ["-accel", "tcg,thread=multi"],
@@ -152,6 +157,13 @@ fn arguments(kernel: &Kernel) -> Vec<OsString> {
     .flatten()
     .map(OsString::from)
     .collect();
+    if let Some(stock) = stock {
+        let mut drive = OsString::from("if=none,id=stock,format=raw,readonly=on,file=");
+        // QEMU reads a comma as the end of a value; twice it stands for itself.
+        drive.push(stock.to_string_lossy().replace(',', ",,"));
+        arguments.extend(["-drive".into(), drive]);
+        arguments.extend(["-device", "virtio-blk-pci,drive=stock"].map(OsString::from));
+    }
     arguments.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     for port in [EVENTS, screen::PORT, OUTPUT] {
         arguments.extend(["-chardev".into(), format!("socket,id={port},path={port}").into()]);

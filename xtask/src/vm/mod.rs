@@ -4,6 +4,7 @@
 //! over 9p: what is installed here is installed there, at the same paths. What the guest writes lies in its memory, except
 //! below `target/vm/out`, which both share.
 
+mod apt;
 mod cpio;
 mod guest;
 mod initramfs;
@@ -12,10 +13,12 @@ mod kernel;
 mod machine;
 mod modules;
 mod needs;
+mod packages;
 mod plan;
 mod programs;
 mod report;
 mod screen;
+mod stock;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,17 +26,20 @@ use std::time::Instant;
 use crate::refuse;
 use guest::Guest;
 use job::{Event, Program};
+use needs::Fetches;
 use plan::PLAN;
 use programs::Workspace;
 use report::Outcome;
 
 const HELP: &str = "\
-usage: cargo xtask vm [--setup] [--kernel X] [--log] [--only TEXT]
-       cargo xtask vm [--setup] [--kernel X] [--log] -- COMMAND [ARGUMENT]...
+usage: cargo xtask vm [--setup] [--kernel X] [--stock X] [--log] [--only TEXT]
+       cargo xtask vm [--setup] [--kernel X] [--stock X] [--log] -- COMMAND [ARGUMENT]...
 
 Boots a stock Debian kernel in QEMU, without KVM and without a GPU. The guest has /dev/udmabuf, the system dma-heap, vgem,
 virtio-gpu (card0, renderD128) and two vivid cameras and outputs (video0 to video3, the later two multi-planar). Its root is this machine's: the
-programs here run there as they are, as root; what they write vanishes, except below target/vm/out.
+programs here run there as they are, as root; what they write vanishes, except below target/vm/out. Over that root lie
+the packages of xtask/src/vm/packages.rs (Mesa with lavapipe and llvmpipe, Vulkan's validation layers, Weston), of which
+nothing is installed here.
 
 Without a command, runs every test program of the workspace in the guest, with every skip forbidden
 (HANDOVER_REQUIRE=all), but for what xtask/src/vm/plan.rs lists with a reason. With a command, runs that in the current
@@ -41,11 +47,12 @@ folder, shows its output, and exits with its status.
 
   --setup      installs the Debian packages that are missing, as root or by a sudo that asks nothing
   --kernel X   another kernel: a package's name, a package's file, or a folder that one is unpacked in
+  --stock X    another file with the guest's packages (a stock-KEY.ext4), or `none`: only what is installed here
   --only TEXT  only the test programs with TEXT in their names
   --log        shows at the end what the guest said on its console
 
-Left in target/vm: out/PROGRAM.log, out/dmesg.txt, screenshots (out/NAME.ppm), console.log, qemu.log, and the kernel,
-which is fetched once. Programs in the guest ask for a screenshot by the port that HANDOVER_SCREENDUMP names: they write
+Left in target/vm: out/PROGRAM.log, out/dmesg.txt, screenshots (out/NAME.ppm), console.log, qemu.log; and the kernel
+and the packages (stock-KEY.ext4, listed in stock-KEY.txt), which are fetched once. Programs in the guest ask for a screenshot by the port that HANDOVER_SCREENDUMP names: they write
 the line `screendump NAME` and read `ok PATH` or `error WHY`.
 ";
 
@@ -55,6 +62,7 @@ struct Options {
     setup: bool,
     log: bool,
     kernel: Option<String>,
+    stock: Option<String>,
     only: Option<String>,
     command: Option<Vec<String>>,
 }
@@ -69,6 +77,7 @@ impl Options {
                 "--setup" => options.setup = true,
                 "--log" => options.log = true,
                 "--kernel" => options.kernel = Some(value()?),
+                "--stock" => options.stock = Some(value()?),
                 "--only" => options.only = Some(value()?),
                 "--" => {
                     let command: Vec<String> = words.by_ref().cloned().collect();
@@ -94,7 +103,7 @@ pub(crate) fn help() -> String {
 
 /// Is everything here that a guest needs? `Err` names what is missing, and what installs it.
 pub(crate) fn ready() -> Result<(), String> {
-    needs::meet(false, true).map(drop)
+    needs::meet(false, Fetches { kernel: true, stock: true }).map(drop)
 }
 
 /// Runs the guest.
@@ -218,15 +227,15 @@ mod tests {
 
     #[test]
     fn what_follows_two_dashes_is_the_command_with_its_own_options() {
-        let options = read("--log --kernel k -- ls --only -- x").unwrap();
+        let options = read("--log --kernel k --stock none -- ls --only -- x").unwrap();
         assert!(options.log && !options.setup);
-        assert_eq!(options.kernel.as_deref(), Some("k"));
+        assert_eq!((options.kernel.as_deref(), options.stock.as_deref()), (Some("k"), Some("none")));
         assert_eq!(options.command.unwrap(), ["ls", "--only", "--", "x"]);
     }
 
     #[test]
     fn a_line_that_nobody_can_carry_out_is_refused() {
-        for line in ["--", "--kernel", "--only a -- ls", "ls", "--keep"] {
+        for line in ["--", "--kernel", "--stock", "--only a -- ls", "ls", "--keep"] {
             assert!(read(line).is_err(), "{line}");
         }
         assert_eq!(read(""), Ok(Options::default()));
@@ -234,7 +243,7 @@ mod tests {
 
     #[test]
     fn help_names_every_option() {
-        for option in ["--setup", "--kernel X", "--only TEXT", "--log", "-- COMMAND"] {
+        for option in ["--setup", "--kernel X", "--stock X", "--only TEXT", "--log", "-- COMMAND"] {
             assert!(HELP.contains(option), "{option}");
         }
     }

@@ -20,6 +20,10 @@ const WANTED: &[Wanted] = &[
     Wanted { name: "9pnet_virtio", parameters: "" },
     Wanted { name: "9p", parameters: "" },
     Wanted { name: "overlay", parameters: "" },
+    Wanted { name: "virtio_blk", parameters: "" },
+    // ext4 asks for it by a name that its list of dependencies does not have.
+    Wanted { name: "crc32c_generic", parameters: "" },
+    Wanted { name: "ext4", parameters: "" },
     Wanted { name: "virtio_gpu", parameters: "" },
     Wanted { name: "vgem", parameters: "" },
     // Two devices, each with a capture node (bit 0) and an output node (bit 8) and none of the others it could pretend; the second

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{kernel, machine};
+use super::{apt, kernel, machine, packages};
 
 /// A program or, by its whole path, a file; where it comes from and what for.
 struct Need {
@@ -37,8 +37,28 @@ const FETCH_NEEDS: &[Need] = &[
     Need { program: "dpkg", package: "dpkg", purpose: "unpacks the kernel" },
 ];
 
+/// What fetching the guest's packages needs besides.
+const STOCK_NEEDS: &[Need] = &[
+    Need { program: "apt-get", package: "apt", purpose: "fetches the guest's packages" },
+    Need { program: "dpkg-deb", package: "dpkg", purpose: "reads the guest's packages" },
+    Need { program: "tar", package: "tar", purpose: "unpacks the guest's packages" },
+    Need { program: apt::MKE2FS, package: "e2fsprogs", purpose: "makes a file system of the guest's packages" },
+    Need {
+        program: packages::KEYRING,
+        package: "debian-archive-keyring",
+        purpose: "tells the archive's packages from forged ones",
+    },
+];
+
+/// What is to be fetched if it is not here: not what the user named.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fetches {
+    pub(super) kernel: bool,
+    pub(super) stock: bool,
+}
+
 /// Finds everything; installs what is missing if `install` says so. Gives the path of busybox.
-pub(super) fn meet(install: bool, fetches: bool) -> Result<PathBuf, String> {
+pub(super) fn meet(install: bool, fetches: Fetches) -> Result<PathBuf, String> {
     if env::consts::ARCH != "x86_64" {
         return Err(format!(
             "the guest runs this machine's programs, and only x86_64 is known, not {}",
@@ -46,7 +66,7 @@ pub(super) fn meet(install: bool, fetches: bool) -> Result<PathBuf, String> {
         ));
     }
     let lacking = missing(fetches);
-    let lists_missing = fetches && lacking.is_empty() && kernel::resolve(kernel::PACKAGE).is_none();
+    let lists_missing = fetches.kernel && lacking.is_empty() && kernel::resolve(kernel::PACKAGE).is_none();
     if install && lists_missing {
         update_lists()?;
     }
@@ -67,9 +87,10 @@ pub(super) fn meet(install: bool, fetches: bool) -> Result<PathBuf, String> {
     find("busybox").ok_or_else(|| "busybox is missing".to_owned())
 }
 
-fn missing(fetches: bool) -> Vec<&'static Need> {
-    let fetch = if fetches { FETCH_NEEDS } else { &[] };
-    NEEDS.iter().chain(fetch).filter(|need| !is_met(need)).collect()
+fn missing(fetches: Fetches) -> Vec<&'static Need> {
+    let kernel = if fetches.kernel { FETCH_NEEDS } else { &[] };
+    let stock = if fetches.stock { STOCK_NEEDS } else { &[] };
+    NEEDS.iter().chain(kernel).chain(stock).filter(|need| !is_met(need)).collect()
 }
 
 fn is_met(need: &Need) -> bool {
