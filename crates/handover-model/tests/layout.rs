@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use handover_model::layout::blocks::{Blocks, CompressionState};
 use handover_model::{
-    Bytes, Compression, Constraints, Elements, Extent, Format, Kind, Layout, Modifier, PlaneLayout, Px,
+    Bytes, Cell, Cells, Compression, Constraints, Elements, Extent, Format, Kind, Layout, Modifier, PlaneLayout, Px,
 };
 use handover_model::{Rect, Result};
 use proptest::prelude::*;
@@ -169,13 +169,82 @@ fn false_allegations_are_refused() {
         error.kind().clone()
     };
     let image = (Some(Format::NV12), Some(extent));
-    assert_eq!(refused(image.0, image.1, Modifier(0x0100_0000_0000_0001)), Kind::Unsupported);
     assert_eq!(refused(image.0, image.1, Modifier::INVALID), Kind::Unsupported);
+    assert_eq!(refused(image.0, image.1, Modifier(0xf000_0000_0000_0002)), Kind::Unsupported);
+    assert_eq!(refused(None, None, X_TILED), Kind::Malformed);
     assert_eq!(refused(image.0, image.1, Modifier::SIM_BLOCKS), Kind::Unsupported);
     assert_eq!(refused(image.0, None, Modifier::LINEAR), Kind::Malformed);
     assert_eq!(refused(None, image.1, Modifier::LINEAR), Kind::Malformed);
     assert_eq!(refused(None, None, Modifier::SIM_BLOCKS), Kind::Malformed);
     assert_eq!(refused(None, None, Modifier::LINEAR), Kind::Malformed);
+}
+
+/// `I915_FORMAT_MOD_X_TILED` of `drm_fourcc.h`: a layout that no code here knows.
+const X_TILED: Modifier = Modifier(0x0100_0000_0000_0001);
+
+fn opaque(planes: &[PlaneLayout], memory: Bytes) -> Result<Layout> {
+    let extent = Extent::new(100, 20).unwrap();
+    Layout::from_allegation(Some(Format::XRGB8888), Some(extent), X_TILED, planes, memory)
+}
+
+#[test]
+fn of_an_opaque_layout_only_the_bounds_are_known() {
+    // Fewer rows than the format wants, planes over each other and out of order: only a driver knows better.
+    let planes = [plane(8192, 512, 8192), plane(0, 64, 4096), plane(4096, 0, 8192)];
+    let layout = opaque(&planes, Bytes(16_384)).unwrap();
+    assert!(layout.is_opaque() && !layout.has_compression());
+    assert_eq!((layout.planes(), layout.size()), (&planes[..], Bytes(16_384)), "to the end of what reaches furthest");
+    assert_eq!(layout.without_compression(), layout);
+    assert_eq!(layout.element_offset(0, Elements(0), 0), None, "nobody here finds a pixel");
+    assert_eq!(Blocks::of(&layout), None);
+    let cases: &[(&str, &[PlaneLayout], &str)] = &[
+        ("beyond the memory", &[plane(8192, 512, 8193)], "beyond the memory"),
+        ("a later plane beyond the memory", &[plane(0, 1, 1), plane(16_384, 1, 1)], "beyond the memory"),
+        ("overflow", &[plane(1, 1, u64::MAX)], "beyond the memory"),
+        ("empty", &[plane(0, 512, 0)], "empty"),
+        ("no plane", &[], "0 planes"),
+        ("too many planes", &[plane(0, 1, 1); 5], "5 planes"),
+    ];
+    for (name, planes, why) in cases {
+        let error = opaque(planes, Bytes(16_384)).unwrap_err();
+        assert_eq!(*error.kind(), Kind::Malformed, "{name}");
+        assert!(error.to_string().contains(why), "{name}: {error}");
+    }
+    let known = Layout::linear(Format::XRGB8888, Extent::new(8, 8).unwrap(), Constraints::NONE).unwrap();
+    assert!(!known.is_opaque() && !Layout::buffer(Bytes(8)).unwrap().is_opaque());
+    assert!(
+        !Layout::blocks(Format::XRGB8888, known.extent().unwrap(), Compression::None, Constraints::NONE)
+            .unwrap()
+            .is_opaque()
+    );
+}
+
+#[test]
+fn an_opaque_layout_is_written_as_a_whole() {
+    let layout = opaque(&[plane(0, 512, 16_384)], Bytes(16_384)).unwrap();
+    assert_eq!(layout.write_unit(), (Px(100), Px(20)));
+    let cell = |x, y, width, height| {
+        let rect = Rect::new(x, y, Extent::new(width, height).unwrap()).unwrap();
+        Cells::new(&layout, vec![Cell::Rect(rect)])
+    };
+    assert!(cell(0, 0, 100, 20).is_ok(), "all of it");
+    for (x, y, width, height) in [(0, 0, 50, 20), (0, 0, 100, 10), (96, 16, 4, 4)] {
+        let error = cell(x, y, width, height).unwrap_err();
+        assert!(*error.kind() == Kind::Invalid && error.to_string().contains("write unit"), "{error}");
+    }
+    // A row of write units is all of it, and so is the one plane of this format.
+    for cell in [Cell::Rows { start: 0, step: 2 }, Cell::Plane(0), Cell::View(7)] {
+        assert!(Cells::new(&layout, vec![cell]).is_ok(), "{cell:?}");
+    }
+    assert!(Cells::new(&layout, vec![Cell::Rows { start: 0, step: 2 }, Cell::Rows { start: 1, step: 2 }]).is_err());
+    // Planes of chroma may lie over those of luma, or share a plane of compression.
+    let planes = [plane(0, 128, 8192), plane(4096, 128, 4096)];
+    let extent = layout.extent();
+    let chroma = Layout::from_allegation(Some(Format::NV12), extent, X_TILED, &planes, Bytes(8192)).unwrap();
+    for index in [0, 1] {
+        let error = Cells::new(&chroma, vec![Cell::Plane(index)]).unwrap_err();
+        assert!(error.to_string().contains("only a driver"), "{error}");
+    }
 }
 
 proptest! {

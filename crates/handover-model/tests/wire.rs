@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use handover_model::wire::{MAX_MESSAGE, MAX_TEXT, Message, Roles, SurfaceMessage};
 use handover_model::{
-    Bytes, Cell, Cells, Compression, Constraints, ExportFlags, Extent, Format, Kind, Layout, ReadOnly,
+    Bytes, Cell, Cells, Compression, Constraints, ExportFlags, Extent, Format, Kind, Layout, Modifier, PlaneLayout,
+    ReadOnly,
 };
 use handover_model::{Rect, Stage};
 use proptest::prelude::*;
@@ -42,6 +43,13 @@ fn tiled() -> SurfaceMessage {
     surface(layout, vec![rect(0, 0, 360, 404), rect(360, 0, 360, 404)])
 }
 
+/// A layout of `I915_FORMAT_MOD_X_TILED`, which no code here knows: two planes in one place.
+fn opaque(format: Format, extent: Extent) -> Layout {
+    let plane = PlaneLayout { offset: Bytes(4096), stride: Bytes(512), size: Bytes(8192) };
+    let modifier = Modifier(0x0100_0000_0000_0001);
+    Layout::from_allegation(Some(format), Some(extent), modifier, &[plane, plane], Bytes(12_288)).unwrap()
+}
+
 /// One message of each kind and shape.
 fn messages() -> Vec<(&'static str, Message)> {
     let extent = Extent::new(16, 16).unwrap();
@@ -53,6 +61,7 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("surface-blocks", Message::Surface(tiled())),
         ("surface-rows", Message::Surface(surface(nv12, fields))),
         ("surface-planes", Message::Surface(surface(nv12, vec![Cell::Plane(1), Cell::Plane(0)]))),
+        ("surface-opaque", Message::Surface(surface(opaque(Format::XRGB8888, extent), vec![rect(0, 0, 16, 16)]))),
         ("surface-buffer", Message::Surface(surface(buffer, vec![Cell::View(3), Cell::View(4)]))),
         ("mapped", Message::Mapped { index: 3 }),
         ("frame", Message::Frame { index: 1, frame: 189 }),
@@ -133,7 +142,14 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, Kind, &'static str)> {
         ("no-width", patched(WIDTH, &[0; 4]), Kind::Malformed, "`width`"),
         ("huge-width", patched(WIDTH, &[0xff; 4]), Kind::Malformed, "`width`"),
         ("wider-than-its-stride", patched(WIDTH, &[0xd1, 2]), Kind::Malformed, "tile of a row"),
-        ("foreign-modifier", patched(MODIFIER, &[1, 0, 0, 0, 0, 0, 0, 1]), Kind::Unsupported, "not known here"),
+        ("foreign-modifier", patched(MODIFIER, &[1, 0, 0, 0, 0, 0, 0, 1]), Kind::Malformed, "write unit"),
+        ("unassigned-modifier", patched(MODIFIER, &[2, 0, 0, 0, 0, 0, 0, 0xf0]), Kind::Unsupported, "not known here"),
+        (
+            "no-modifier",
+            patched(MODIFIER, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]),
+            Kind::Unsupported,
+            "producer",
+        ),
         ("small-memory", patched(MEMORY, &[0, 0, 0, 0]), Kind::Malformed, "beyond the memory"),
         ("no-planes", patched(PLANES, &[0]), Kind::Malformed, "0 planes"),
         ("many-planes", patched(PLANES, &[5]), Kind::Malformed, "`planes`"),
@@ -240,14 +256,15 @@ fn any_message() -> impl Strategy<Value = Message> {
 }
 
 fn any_surface() -> impl Strategy<Value = SurfaceMessage> {
-    let shape = (proptest::sample::select(Format::ALL), 1..600_u32, 1..600_u32, any::<bool>(), 1..300_u64);
+    let shape = (proptest::sample::select(Format::ALL), 1..600_u32, 1..600_u32, 0..3_u8, 1..300_u64);
     let rest = (any::<u64>(), 0..1024_u32, 0..100_000_u64, 0..3_u8, 1..4_u8);
-    (shape, rest).prop_map(|((format, width, height, tiled, align), (pool, index, more, read_only, access))| {
+    (shape, rest).prop_map(|((format, width, height, kind, align), (pool, index, more, read_only, access))| {
         let extent = Extent::new(width, height).unwrap();
         let constraints = Constraints { stride_align: Bytes(align), offset_align: Bytes(align) };
         let blocks = Layout::blocks(format, extent, Compression::Possible, constraints);
         let layout = match blocks {
-            Ok(blocks) if tiled => blocks,
+            Ok(blocks) if kind == 1 => blocks,
+            _ if kind == 2 => opaque(format, extent),
             _ => Layout::linear(format, extent, constraints).unwrap(),
         };
         SurfaceMessage {

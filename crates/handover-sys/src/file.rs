@@ -38,6 +38,17 @@ pub fn identity(fd: impl AsFd) -> io::Result<Identity> {
     Ok(Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 })
 }
 
+/// [`identity`] and [`size`] in one call.
+///
+/// Call: `fstat`. Permission: any open descriptor. May block: as [`identity`]. Retries: none.
+pub fn identity_and_size(fd: impl AsFd) -> io::Result<(Identity, u64)> {
+    let stat = rustix::fs::fstat(fd)?;
+    // The widths of these fields differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    let identity = Identity { device: stat.st_dev as u64, inode: stat.st_ino as u64 };
+    Ok((identity, u64::try_from(stat.st_size).map_err(|_| rustix::io::Errno::OVERFLOW)?))
+}
+
 /// The device that the file of `fd` lives on, in a way that waits for no server. Only to be compared with another answer of this
 /// function: each file system of the kernel's own, that of dma-bufs for example, is one device.
 ///

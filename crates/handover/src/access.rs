@@ -34,10 +34,11 @@ impl Lease {
     ///
     /// # Errors
     /// [`Kind::Invalid`]: the lease does not name this surface, or was collected for a device ([`Lease::wait`] first).
+    /// [`Kind::Unsupported`]: only a device reaches these pixels.
     pub fn read<'a>(&'a self, surface: &Surface) -> Result<View<'a>> {
         let inner = &self.part(surface, Access::Read)?.surface.0;
         self.check_waited()?;
-        let pixels = inner.memory.pixels().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
+        let pixels = inner.memory.pixels().ok_or_else(|| inner.memory.unreachable(Stage::Access))?;
         Ok(View { pixels, codec: &inner.codec, _bracket: inner.memory.begin(Access::Read)? })
     }
 
@@ -45,11 +46,12 @@ impl Lease {
     ///
     /// # Errors
     /// [`Kind::Invalid`]: the lease does not name this surface for WRITE, or was collected for a device.
+    /// [`Kind::Unsupported`]: only a device reaches these pixels.
     pub fn write<'a>(&'a self, surface: &Surface) -> Result<ViewMut<'a>> {
         let part = self.part(surface, Access::Write)?;
         self.check_waited()?;
         let inner = &part.surface.0;
-        let pixels = inner.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Access, Kind::Unreachable))?;
+        let pixels = inner.memory.pixels_mut().ok_or_else(|| inner.memory.unreachable(Stage::Access))?;
         let _bracket = inner.memory.begin(Access::Write)?;
         Ok(ViewMut { pixels, codec: &inner.codec, region: part.wish.region, _bracket })
     }

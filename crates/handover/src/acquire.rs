@@ -18,7 +18,7 @@ use crate::backend::software::reservation::Trouble;
 use crate::backend::software::reservation::working_set::{self, Member as _};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
-use crate::lease::{Lease, Part, Share};
+use crate::lease::{Lease, Part, Parts, Share};
 use crate::surface::Surface;
 use crate::waiting::{WaitDescriptor, Waiting};
 
@@ -195,7 +195,7 @@ fn already_a_lease() -> Error {
 
 /// What may be said of a set before anything is attached; the set in the reservation's terms.
 #[inline]
-pub(crate) fn check(set: &[Wish<'_>], lease: bool) -> Result<Vec<Part>> {
+pub(crate) fn check(set: &[Wish<'_>], lease: bool) -> Result<Parts> {
     if set.is_empty() {
         return Err(Error::new(Stage::Acquire, Kind::Invalid)
             .asked("an empty set")
@@ -206,7 +206,7 @@ pub(crate) fn check(set: &[Wish<'_>], lease: bool) -> Result<Vec<Part>> {
         surface.check_region(*region)?;
         surface.check_content()?;
     }
-    Ok(set.iter().map(|&(surface, access, region)| Part::new(surface, access.usage(), region, lease)).collect())
+    Ok(Parts::of(set, lease))
 }
 
 /// A refused attach: what it met, and the position of the part that met it.
@@ -214,7 +214,7 @@ pub(crate) type Refusal = (usize, Trouble);
 
 /// Attaches a set that has no fence; waits while a reservation is full, not beyond the deadline.
 #[inline]
-pub(crate) fn line_up(mut parts: Vec<Part>, deadline: Deadline, stage: Stage) -> Result<(Arc<Share>, Waiting)> {
+pub(crate) fn line_up(mut parts: Parts, deadline: Deadline, stage: Stage) -> Result<(Arc<Share>, Waiting)> {
     loop {
         match try_line_up(&mut parts, NO_FENCE) {
             Ok(lined) => return Ok(lined),
@@ -238,7 +238,7 @@ pub(crate) fn make_room(parts: &[Part], (position, trouble): Refusal, deadline: 
 /// Attaches a set once, as this place (context and sequence number) of a fence context. On an error nothing is taken,
 /// and `parts` is as before; otherwise the share has them.
 #[inline]
-pub(crate) fn try_line_up(parts: &mut Vec<Part>, (context, seq): (u64, u64)) -> Result<(Arc<Share>, Waiting), Refusal> {
+pub(crate) fn try_line_up(parts: &mut Parts, (context, seq): (u64, u64)) -> Result<(Arc<Share>, Waiting), Refusal> {
     for part in parts.iter_mut() {
         part.wish.context = context;
         part.wish.seq = seq;

@@ -1,8 +1,9 @@
 //! Allocate: an agreement becomes surfaces, with memory, layout, metadata and a reservation.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use handover_model::{Bytes, Cells, Compression, ExportState, Layout, Modifier, ReadOnly, Stage};
+use handover_model::{Access, Bytes, Cells, Compression, ExportState, Layout, Modifier, ReadOnly, Stage};
 
 use crate::backend::memory::Memory;
 use crate::backend::software::pool::Pool;
@@ -10,6 +11,7 @@ use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::{Backend, Software};
 use crate::device::Device;
 use crate::error::{Error, Kind, Result};
+use crate::import::{strangers, strangers_exports};
 use crate::negotiate::Agreement;
 use crate::surface::{Exports, Inner, Side, Surface};
 
@@ -83,6 +85,34 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
     make(device, &Layout::buffer(size)?, options)
 }
 
+/// Makes surfaces of dma-bufs that a driver made: images of Vulkan, buffers of gbm or of a media library. Of the options, the
+/// backend, the compression and the count do not matter: memory and layout are what they are.
+///
+/// They share one pool, as what [`allocate`] makes does. Their metadata is in the control file alone, and at first empty: pixels
+/// reach to the last byte of a driver's buffer, and what a driver keeps with it is the driver's.
+///
+/// # Errors
+/// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a layout that `device` cannot read, or a
+/// weaker class of READ than required. [`Kind::Invalid`]: none, or too many.
+pub fn adopt(device: Device, layout: &Layout, buffers: Vec<OwnedFd>, options: &Options) -> Result<Vec<Surface>> {
+    Cells::new(layout, options.cells.as_slice().to_vec())?;
+    if !device.reads(layout.modifier()) || layout.modifier() == Modifier::SIM_BLOCKS {
+        return Err(Error::new(Stage::Allocate, Kind::Unsupported)
+            .asked(format!("a driver's buffer with {}", layout.modifier()))
+            .found(format!("device {device}"))
+            .help("Device::DRIVER, for a device whose driver decodes it"));
+    }
+    let pool = Pool::create(u32::try_from(buffers.len()).unwrap_or(u32::MAX))?;
+    let one = |(index, buffer)| {
+        let memory = strangers(buffer, layout, device, Access::Write).map_err(|error| error.at(Stage::Allocate))?;
+        let exports = strangers_exports(&memory, options.writers);
+        check_read_only(options.read_only, exports.sealing.read_only(), "a driver's buffer")?;
+        let (cells, pool) = (options.cells.clone(), Arc::clone(&pool));
+        produced(Produced { device, layout: *layout, cells, memory, pool, index, exports })
+    };
+    (0..).zip(buffers).map(one).collect()
+}
+
 fn make(device: Device, layout: &Layout, options: &Options) -> Result<Vec<Surface>> {
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
@@ -93,12 +123,15 @@ fn make(device: Device, layout: &Layout, options: &Options) -> Result<Vec<Surfac
 
 /// Does the memory keep READ handles from writing as well as the caller requires?
 fn check_class(options: &Options) -> Result<()> {
-    let class = options.backend.read_only(options.writers);
-    match options.read_only {
+    check_read_only(options.read_only, options.backend.read_only(options.writers), &options.backend.name())
+}
+
+fn check_read_only(required: Option<ReadOnly>, class: ReadOnly, memory: &str) -> Result<()> {
+    match required {
         // The classes are numbered from the strongest on.
         Some(required) if class.bits() > required.bits() => Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("memory whose READ handles are {required}"))
-            .found(format!("{}, where they are {class}", options.backend.name()))
+            .found(format!("{memory}, where they are {class}"))
             .why("what the kernel enforces of READ depends on the memory")
             .help("the software backend with Writers::Me or Writers::Named, or a weaker class")),
         _ => Ok(()),

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::device::Codec;
 use crate::error::{Error, Kind, Result, os};
 use crate::handle::Handle;
-use crate::lease::{Part, Share};
+use crate::lease::{Part, Parts, Share};
 use crate::surface::{Exports, Side, Surface, lock};
 
 /// A handle to send, and what the producer decided.
@@ -92,11 +92,11 @@ impl Exports {
 /// Decided again under that entry, and settled before it ends: whoever draws next already tracks what this export told the
 /// producer to track, and of several exports at once one drops the compression.
 fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Decision> {
-    let whole = Part::new(surface, Usage::Kernel, Region::WHOLE, false);
-    let (share, mut waiting) = line_up(vec![whole], deadline, Stage::Export)?;
+    let whole = Parts::One([Part::new(surface, Usage::Kernel, Region::WHOLE, false)]);
+    let (share, mut waiting) = line_up(whole, deadline, Stage::Export)?;
     waiting.wait(&share, deadline, Stage::Export)?;
     share.grant();
-    let pixels = surface.0.memory.pixels_mut().ok_or_else(|| Error::new(Stage::Export, Kind::Unreachable))?;
+    let pixels = surface.0.memory.pixels_mut().ok_or_else(|| surface.0.memory.unreachable(Stage::Export))?;
     let bracket = surface.0.memory.begin(Access::Write)?;
     let mut exports = producer(surface, "an export of")?;
     let (state, decision) = decide(exports.state, flags)?;
@@ -126,7 +126,7 @@ fn is_dirty(surface: &Surface) -> bool {
             codec.set_resolve(Resolve::ByTracking);
             codec.is_dirty()
         }
-        Codec::Linear(_) => false,
+        Codec::Linear(_) | Codec::Opaque(_) => false,
     }
 }
 

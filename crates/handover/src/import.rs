@@ -14,7 +14,8 @@ use handover_sys::memfd::{self, Seals};
 
 use crate::allocate::{Produced, produced};
 use crate::backend::linux::{self, Amdgpu, Card, KmsHandle};
-use crate::backend::memory::{self, Memory, MemoryKind};
+use crate::backend::memory::{Memory, MemoryKind};
+use crate::backend::received;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::trailer;
@@ -52,7 +53,7 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
         return refused("a descriptor that can be written through".into(), "the handle says it was opened read-only");
     }
     let access = if may_write { Access::Write } else { Access::Read };
-    let mut memory = Memory::import(pixels, message.layout.size(), Some(message.memory), access)?;
+    let mut memory = Memory::import(pixels, &message.layout, Some(message.memory), access, device.needs_cpu())?;
     let pool = Pool::join(control, message.surfaces)?;
     if pool.identity().inode != message.pool {
         return refused(format!("pool {}", pool.identity().inode), "the message belongs to another control file");
@@ -137,32 +138,41 @@ pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access)
                 .help("export the buffer as a dma-buf (PRIME) and send the descriptor"));
         }
     };
-    if layout.modifier() != Modifier::LINEAR {
+    if !device.reads(layout.modifier()) || layout.modifier() == Modifier::SIM_BLOCKS {
         return Err(Error::new(Stage::Import, Kind::Unsupported)
             .asked(format!("a stranger's buffer with {}", layout.modifier()))
             .found(format!("device {device}"))
             .why("only what a carrier tells is known of it, and that is not enough to decode this layout")
-            .help("LINEAR, or a handle of the producer's"));
+            .help("LINEAR, Device::DRIVER for a device that can decode it, or a handle of the producer's"));
     }
-    let memory = Memory::import(file, layout.size(), None, access)?;
-    if !memory.is_dma_buf() {
-        return Err(Error::new(Stage::Import, Kind::Malformed).asked("a dma-buf").found("a memfd"));
-    }
-    let class =
-        if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
+    let memory = strangers(file, layout, device, access)?;
     let writers = if access == Access::Write { Writers::Open } else { Writers::Named(0) };
+    let exports = strangers_exports(&memory, writers);
     produced(Produced {
         device,
         layout: *layout,
         cells: Cells::none(),
-        exports: Exports {
-            state: ExportState::new(Compression::None),
-            sealing: Sealing::new(writers, class, memory.kind()),
-        },
+        exports,
         memory,
         pool: Pool::create(1)?,
         index: 0,
     })
+}
+
+/// Memory behind a dma-buf that was made elsewhere.
+pub(crate) fn strangers(file: OwnedFd, layout: &Layout, device: Device, access: Access) -> Result<Memory> {
+    let memory = Memory::import(file, layout, None, access, device.needs_cpu())?;
+    if memory.is_dma_buf() {
+        return Ok(memory);
+    }
+    Err(Error::new(Stage::Import, Kind::Malformed).asked("a dma-buf").found("a memfd"))
+}
+
+/// What may be said of exports of memory that was made elsewhere.
+pub(crate) fn strangers_exports(memory: &Memory, writers: Writers) -> Exports {
+    let class =
+        if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
+    Exports { state: ExportState::new(Compression::None), sealing: Sealing::new(writers, class, memory.kind()) }
 }
 
 /// The metadata of pixels of which only the descriptor arrived, through a carrier that knows nothing of handover. `None`:
@@ -180,7 +190,7 @@ pub fn metadata_on(pixels: BorrowedFd<'_>, devices: &[Amdgpu]) -> Result<Option<
     if let Some(metadata) = metadata_of(pixels)? {
         return Ok(Some(metadata));
     }
-    if !matches!(memory::kind(Stage::Import, pixels), Ok(MemoryKind::DmaBuf)) {
+    if !matches!(received::kind(Stage::Import, pixels), Ok(MemoryKind::DmaBuf)) {
         return Ok(None);
     }
     for device in devices {

@@ -2,11 +2,13 @@
 //!
 //! Submitting a lease to a queue gives the job a share. Dropping the lease then ends CPU access, never the job.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use handover_model::{Access, Region, Stage, Usage};
 
+use crate::acquire::Wish;
 use crate::backend::software::control::Control;
 use crate::backend::software::reservation::layout::ENTRIES;
 use crate::backend::software::reservation::working_set::{self, Member};
@@ -59,10 +61,59 @@ impl Member<Control, ENTRIES> for Part {
     }
 }
 
+/// The parts of one set. One part, which is what most sets have, lies in place: a list of it would cost as much as its entry.
+#[derive(Debug)]
+pub(crate) enum Parts {
+    One([Part; 1]),
+    Many(Vec<Part>),
+}
+
+impl Parts {
+    /// The parts of a set that was checked.
+    #[inline]
+    pub(crate) fn of(set: &[Wish<'_>], lease: bool) -> Self {
+        let part = |&(surface, access, region): &Wish<'_>| Part::new(surface, access.usage(), region, lease);
+        match set {
+            [wish] => Self::One([part(wish)]),
+            set => Self::Many(set.iter().map(part).collect()),
+        }
+    }
+}
+
+impl Default for Parts {
+    /// None.
+    #[inline]
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Deref for Parts {
+    type Target = [Part];
+
+    #[inline]
+    fn deref(&self) -> &[Part] {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts,
+        }
+    }
+}
+
+impl DerefMut for Parts {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Part] {
+        match self {
+            Self::One(part) => part,
+            Self::Many(parts) => parts,
+        }
+    }
+}
+
 /// The entries of one attach. Whoever drops the last reference ends them.
 #[derive(Debug)]
 pub(crate) struct Share {
-    parts: Vec<Part>,
+    parts: Parts,
     /// Errno of the first failure; 0 is none.
     error: AtomicU32,
     /// Has the turn come? Work that never began is withdrawn, and touches no pixel at its end.
@@ -74,7 +125,7 @@ pub(crate) struct Share {
 
 impl Share {
     #[inline]
-    pub(crate) fn new(parts: Vec<Part>) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             parts,
             error: AtomicU32::new(0),

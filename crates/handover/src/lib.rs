@@ -23,6 +23,7 @@ mod fence;
 pub mod flush;
 mod handle;
 pub mod import;
+mod kernel_fences;
 mod lease;
 pub mod negotiate;
 mod queue;

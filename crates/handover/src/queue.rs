@@ -12,7 +12,7 @@ use crate::acquire::{Refusal, Wish, check, make_room, try_line_up};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::Fence;
-use crate::lease::{Lease, Part, Share};
+use crate::lease::{Lease, Parts, Share};
 use crate::surface::lock;
 use crate::waiting::Waiting;
 
@@ -121,7 +121,7 @@ impl Queue {
     /// waits nor calls the system. A refused job comes back.
     fn attach_and_push(
         &self,
-        parts: &mut Vec<Part>,
+        parts: &mut Parts,
         after: &[Fence],
         deadline: Deadline,
         job: Job,

@@ -5,8 +5,8 @@ use handover_sys::dma_buf;
 
 use crate::backend::linux::SyncFile;
 use crate::error::{Error, Kind, Result, os};
+use crate::kernel_fences::{ENOTTY, direction};
 use crate::lease::{Lease, Share};
-use crate::waiting::{ENOTTY, direction};
 
 impl Lease {
     /// Ends CPU access. The entries end too, unless a job still holds a share: then they end with the job.

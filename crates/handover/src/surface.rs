@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handover_model::reservation::{self, Entry};
-use handover_model::{Access, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
+use handover_model::{Access, Bytes, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
 use crate::backend::Order;
@@ -104,9 +104,14 @@ impl Surface {
     }
 
     /// The descriptor of the pixels: a dma-buf for devices to import, or a memfd. Borrowed: importing it anywhere does not
-    /// close it.
+    /// close it. Whoever gets it finds the metadata behind the pixels, as a stranger does after an export.
     pub fn pixels_fd(&self) -> BorrowedFd<'_> {
-        self.0.memory.file()
+        self.file_to_leave()
+    }
+
+    /// Size of the file behind [`pixels_fd`](Self::pixels_fd): at least that of the layout.
+    pub fn memory_size(&self) -> Bytes {
+        self.0.memory.size()
     }
 
     /// Whom submissions to it are ordered with.
@@ -160,7 +165,7 @@ impl Surface {
         }
         let set = || self.0.pool.set_metadata(self.0.index, metadata).map_err(|trouble| trouble.at(Stage::Export));
         match self.is_producer() {
-            true => self.0.memory.set_trailer(|| set().map(|()| *metadata)),
+            true => self.0.memory.set_metadata(|| set().map(|()| *metadata)),
             false => set(),
         }
     }
@@ -170,7 +175,16 @@ impl Surface {
         if self.0.memory.keeper().is_some() {
             return Ok(());
         }
-        self.0.memory.set_trailer(|| self.metadata().map_err(|error| error.at(Stage::Export)))
+        self.0.memory.keep_trailer(|| self.metadata().map_err(|error| error.at(Stage::Export)))
+    }
+
+    /// The descriptor of the pixels, on its way to somebody who may pass it on: the producer's copy stands behind them from here on.
+    pub(crate) fn file_to_leave(&self) -> BorrowedFd<'_> {
+        if self.is_producer() && !self.0.memory.has_trailer() {
+            // A peer may have spoiled the metadata; then there is nothing to copy, and what is behind the pixels says so.
+            let _ = self.update_trailer();
+        }
+        self.0.memory.file()
     }
 
     /// Whose work is pending among those who share the surface's control file, in the order in which it will run. Of one
@@ -192,7 +206,7 @@ impl Surface {
     pub(crate) fn may(&self, access: Access) -> Result<()> {
         let refused = match (&self.0.side, access) {
             (Side::Consumer { may_write: false, .. }, Access::Write) => true,
-            _ => !self.0.memory.is_mapped_for(access),
+            _ => !self.0.memory.is_for(access),
         };
         if refused { Err(read_only_handle()) } else { Ok(()) }
     }

@@ -6,19 +6,19 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use handover_model::{Blocked, Stage, Usage};
+use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
-use handover_sys::dma_buf::{self, Direction};
-use handover_sys::poll::{self, Entry, Interest};
-use handover_sys::{epoll, timer};
+use handover_sys::poll::Interest;
+use handover_sys::{dma_buf, epoll, timer};
 
-use crate::backend::linux::sync_file::{Status, SyncFile};
+use crate::backend::linux::sync_file::SyncFile;
 use crate::backend::software::control::Control;
 use crate::backend::software::poll::Watch;
 use crate::backend::software::reservation::working_set::Member as _;
 use crate::backend::software::reservation::{Dependency, Outcome, Phase, Reservation, Word};
 use crate::deadline::Deadline;
 use crate::error::{Error, Holder, Kind, Result, os};
+use crate::kernel_fences::{KernelFences, Pending, direction};
 use crate::lease::{Part, Share};
 
 /// What has not ended yet of what was before us.
@@ -27,122 +27,6 @@ pub(crate) struct Waiting {
     /// With the index of the part whose surface it is.
     pub(crate) dependencies: Vec<(usize, Dependency)>,
     kernel: KernelFences,
-}
-
-/// The kernel's fences, once they have been asked for.
-#[derive(Debug, Default)]
-struct KernelFences {
-    asked: bool,
-    pending: Vec<Pending>,
-    /// Errno of the first that failed.
-    failed: Option<u32>,
-}
-
-/// One wait in the kernel.
-#[derive(Debug)]
-enum Pending {
-    Fence(SyncFile),
-    /// The buffer itself, on a kernel without sync_file: it can be polled and nothing else. In an epoll descriptor of its own, so
-    /// that to close it ends the watch: a duplicate of the buffer's would stay in every set for as long as the surface lives.
-    Buffer(OwnedFd),
-}
-
-impl Pending {
-    fn entry(&self) -> Entry<'_> {
-        let descriptor = match self {
-            Self::Fence(fence) => fence.as_fd(),
-            Self::Buffer(watch) => watch.as_fd(),
-        };
-        Entry::new(descriptor, Interest::READ)
-    }
-
-    fn is_over(&self, deadline: Option<Monotonic>) -> Result<bool> {
-        poll::poll(&mut [self.entry()], deadline)
-            .map(|ready| ready > 0)
-            .map_err(os(Stage::Acquire, "wait for a kernel fence"))
-    }
-
-    fn describe(&self) -> String {
-        match self {
-            Self::Fence(fence) => fence.describe(),
-            Self::Buffer(_) => "fences of the buffer".into(),
-        }
-    }
-}
-
-/// What the kernel calls this usage: whose fences must be waited for, and as what ours are attached.
-pub(crate) const fn direction(usage: Usage) -> Direction {
-    match usage {
-        Usage::Read => Direction::READ,
-        Usage::Kernel | Usage::Write | Usage::Bookkeep => Direction::WRITE,
-    }
-}
-
-/// "Inappropriate ioctl": a kernel before 6.0, or one without sync_file.
-pub(crate) const ENOTTY: i32 = 25;
-
-impl KernelFences {
-    /// Asks once: what pends now is what is before us.
-    fn ask(&mut self, parts: &[Part]) -> Result<()> {
-        if self.asked {
-            return Ok(());
-        }
-        for part in parts.iter().filter(|part| part.surface.0.memory.is_dma_buf()) {
-            let (buffer, direction) = (part.surface.0.memory.file(), direction(part.wish.usage));
-            // The usual answer, at the price of one call and no descriptor.
-            if dma_buf::is_idle(buffer, direction).map_err(os(Stage::Acquire, "look for fences of a dma-buf"))? {
-                continue;
-            }
-            let pending = match dma_buf::export_sync_file(buffer, direction) {
-                Ok(fence) => Pending::Fence(SyncFile::of(fence)),
-                Err(error) if error.raw_os_error() == Some(ENOTTY) => {
-                    let interest = if direction == Direction::READ { Interest::READ } else { Interest::WRITE };
-                    let watch = epoll::create().map_err(os(Stage::Acquire, "make an epoll descriptor"))?;
-                    epoll::add(&watch, buffer, interest).map_err(os(Stage::Acquire, "watch a dma-buf"))?;
-                    Pending::Buffer(watch)
-                }
-                Err(error) => return Err(os(Stage::Acquire, "export the fences of a dma-buf")(error)),
-            };
-            self.pending.push(pending);
-        }
-        self.asked = true;
-        Ok(())
-    }
-
-    /// Drops all that are over, wherever they stand: one that stayed would keep a poll descriptor readable.
-    fn look(&mut self) -> Result<bool> {
-        for pending in std::mem::take(&mut self.pending) {
-            if pending.is_over(Some(Monotonic(0)))? {
-                self.end(pending)?;
-            } else {
-                self.pending.push(pending);
-            }
-        }
-        Ok(self.pending.is_empty())
-    }
-
-    /// Each in turn. `None`: the deadline came first.
-    fn wait(&mut self, deadline: Deadline) -> Result<Option<()>> {
-        while let Some(last) = self.pending.last() {
-            if !last.is_over(deadline.at())? {
-                return Ok(None);
-            }
-            if let Some(over) = self.pending.pop() {
-                self.end(over)?;
-            }
-        }
-        Ok(Some(()))
-    }
-
-    /// An error ends a fence as success does, and is told to who comes next (S22).
-    fn end(&mut self, over: Pending) -> Result<()> {
-        if let Pending::Fence(fence) = over
-            && let Status::Failed(errno) = fence.status()?
-        {
-            self.failed = self.failed.or(u32::try_from(errno).ok());
-        }
-        Ok(())
-    }
 }
 
 impl Waiting {
@@ -257,22 +141,14 @@ impl Waiting {
 
     /// The kernel's fences as one, for a device to wait for; `None` if nothing pends.
     pub(crate) fn collect(&mut self, share: &Share, deadline: Deadline) -> Result<Option<SyncFile>> {
-        self.kernel.ask(share.parts())?;
-        let mut fences = Vec::new();
-        for pending in std::mem::take(&mut self.kernel.pending) {
-            match pending {
-                Pending::Fence(fence) => fences.push(fence),
-                // It cannot be passed to a device, so the CPU waits.
-                Pending::Buffer(_) if pending.is_over(deadline.at())? => {}
-                Pending::Buffer(_) => self.kernel.pending.push(pending),
-            }
-        }
-        if !self.kernel.pending.is_empty() {
+        let fence = self.kernel.collect(share.parts())?;
+        // What cannot be passed to a device: the CPU waits.
+        if !self.kernel.pending.is_empty() && self.kernel.wait(deadline)?.is_none() {
             let error = self.timed_out(share, Stage::Acquire);
             share.withdraw();
             return Err(error);
         }
-        SyncFile::union(fences)
+        Ok(fence)
     }
 
     /// Errno that work in the kernel failed with, of what was waited for.

@@ -216,6 +216,17 @@ fn a_bare_descriptor_tells_what_the_producer_set() {
 }
 
 #[test]
+fn a_descriptor_that_leaves_without_an_export_tells_what_was_set_before_and_after() {
+    let _turn = alone();
+    let ours = surface(Device::PLAIN, (50, 20), Writers::Open);
+    ours.set_metadata(&pattern(31)).unwrap();
+    let bare = ours.pixels_fd().try_clone_to_owned().unwrap();
+    assert_eq!(metadata_of(bare.as_fd()).unwrap(), Some(pattern(31)));
+    ours.set_metadata(&pattern(32)).unwrap();
+    assert_eq!(metadata_of(bare.as_fd()).unwrap(), Some(pattern(32)));
+}
+
+#[test]
 fn a_bare_descriptor_tells_of_a_dropped_compression() {
     let _turn = alone();
     let ours = surface(Device::BLOCKS, (50, 20), Writers::Open);

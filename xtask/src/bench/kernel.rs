@@ -17,7 +17,7 @@ use handover_sys::drm::vgem;
 use handover_sys::file::{self, Reopen};
 use handover_sys::map::{Mapping, Populate};
 use handover_sys::memfd::{self, Seals};
-use handover_sys::{poll, udmabuf};
+use handover_sys::{ofd, poll, udmabuf};
 
 use super::figures::Samples;
 use super::report::{Budget, Line, Table};
@@ -40,12 +40,16 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Table>> {
     let _pinned = machine::cpus()?.first().map(|&cpu| machine::pin(cpu)).transpose()?;
     let bench = Bench::new(memory, gpu)?;
     let mut samples = vec![(Samples::default(), Samples::default()); VERBS.len()];
+    let mut locked = vec![Samples::default(); LOCKED.len()];
     let mut least = Samples::default();
     for _ in 0..effort.of(40, 10) {
         least.add_turn(turn(&bench, bare_poll)?);
         for ((_, raw, ours), (floor, own)) in VERBS.iter().zip(&mut samples) {
             floor.add_turn(turn(&bench, *raw)?);
             own.add_turn(turn(&bench, *ours)?);
+        }
+        for ((_, round), samples) in LOCKED.iter().zip(&mut locked) {
+            samples.add_turn(turn(&bench, *round)?);
         }
     }
     let note =
@@ -55,6 +59,13 @@ pub(super) fn run(effort: Effort) -> Result<Vec<Table>> {
     for ((name, ..), (floor, own)) in VERBS.iter().zip(&samples) {
         table.push(Line::new(format!("{name}: bare calls"), floor));
         table.push(Line::new(format!("{name}: ours"), own).against("bare calls", own, floor).budget(BUDGET));
+        let same = LOCKED.iter().zip(&locked).find(|((of, _), _)| of == name);
+        if let Some((_, floor)) = same {
+            table.push(Line::new(format!("{name}: bare calls in a lock"), floor));
+            table.push(
+                Line::new(format!("{name}: ours"), own).against("bare calls in a lock", own, floor).budget(BUDGET),
+            );
+        }
     }
     Ok(vec![table])
 }
@@ -71,6 +82,12 @@ const VERBS: &[(&str, Round, Round)] = &[
     ("access, READ", bare_access, our_access),
     ("collect, release after a fence", bare_attach, our_attach),
 ];
+
+/// The bare calls of a collect look at the kernel's fences and keep nobody away. Ours keeps every peer away until the release
+/// (`backend/linux/mod.rs`, two sources); whoever wants that of bare calls needs a lock around them that ends with its holder, and the
+/// cheapest is an OFD lock, which knows no deadline.
+const LOCKED: &[(&str, Round)] =
+    &[("collect under a pending fence", locked_collect), ("collect, release after a fence", locked_attach)];
 
 struct Bench {
     memory: Arc<dyn Backend>,
@@ -203,6 +220,22 @@ fn bare_collect(bench: &Bench) -> Result<()> {
     black_box(dma_buf::is_idle(buffer, Direction::WRITE)?);
     black_box(dma_buf::export_sync_file(buffer, Direction::WRITE)?);
     Ok(())
+}
+
+fn locked(bench: &Bench, round: Round) -> Result<()> {
+    if !ofd::try_lock(&bench.any, 0)? {
+        return Err("somebody has the lock".into());
+    }
+    round(bench)?;
+    Ok(ofd::unlock(&bench.any, 0)?)
+}
+
+fn locked_collect(bench: &Bench) -> Result<()> {
+    locked(bench, bare_collect)
+}
+
+fn locked_attach(bench: &Bench) -> Result<()> {
+    locked(bench, bare_attach)
 }
 
 fn our_collect(bench: &Bench) -> Result<()> {

@@ -2,6 +2,9 @@
 //!
 //! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::blocks`],
 //! [`Layout::buffer`]) or it is what a peer alleged and a check confirmed ([`Layout::from_allegation`]).
+//!
+//! Of a modifier that no code here knows, only a driver can tell how the elements lie. Such a layout is *opaque*: its planes begin
+//! inside the memory, and that is all that can be said.
 
 pub mod blocks;
 mod linear;
@@ -77,10 +80,11 @@ impl Layout {
 
     /// The layout that a peer says a surface has, checked: every plane lies inside `memory`, none overlaps another, and
     /// strides and sizes are exactly those the modifier's rule gives. What padding the peer chose is its own affair.
-    /// Neither format nor extent: a byte buffer.
+    /// Neither format nor extent: a byte buffer. With a modifier that no code here knows, the layout is
+    /// [opaque](Self::is_opaque): nothing is said of how planes follow each other, since the drivers of some let them overlap.
     ///
     /// # Errors
-    /// `Unsupported` if the modifier is unknown (what is not known is never taken for linear) or cannot carry the format;
+    /// `Unsupported` if there is no modifier (what is not known is never taken for linear) or it cannot carry the format;
     /// `Malformed` if the rest does not fit together.
     ///
     /// ```
@@ -128,12 +132,13 @@ impl Layout {
             Some(own) if !planes.is_empty() => own.copy_from_slice(planes),
             _ => return Err(Refusal::Malformed(format!("{} planes; a layout has 1 to {MAX_PLANES}", planes.len()))),
         }
-        let mut end = Bytes::ZERO;
+        let is_opaque = image.is_some() && is_opaque(modifier);
+        let (mut end, mut size) = (Bytes::ZERO, Bytes::ZERO);
         for (index, plane) in planes.iter().enumerate() {
             if plane.size == Bytes::ZERO {
                 return Err(Refusal::Malformed(format!("plane {index} is empty")));
             }
-            if plane.offset < end {
+            if plane.offset < end && !is_opaque {
                 let what =
                     format!("plane {index} begins at {}, before the end of the one before it, {end}", plane.offset);
                 return Err(Refusal::Malformed(what));
@@ -147,6 +152,7 @@ impl Layout {
                     )));
                 }
             };
+            size = size.max(end);
         }
         match (image, modifier) {
             (None, Modifier::LINEAR) => match planes {
@@ -159,9 +165,13 @@ impl Layout {
             (Some(_), Modifier::INVALID) => {
                 return Err(Refusal::Unsupported("without a modifier nobody but the producer knows the layout".into()));
             }
-            (Some(_), _) => return Err(Refusal::Unsupported("this modifier is not known here".into())),
+            // A number that this project gave to nobody.
+            (Some(_), _) if modifier.vendor() == Modifier::SIM_VENDOR => {
+                return Err(Refusal::Unsupported("this modifier is not known here".into()));
+            }
+            (Some(_), _) => {}
         }
-        Ok(Self { image, modifier, planes: own, count: planes.len(), size: end })
+        Ok(Self { image, modifier, planes: own, count: planes.len(), size })
     }
 
     /// The format; `None` for a byte buffer.
@@ -185,7 +195,12 @@ impl Layout {
         self.modifier
     }
 
-    /// The planes, in ascending order of their offsets; at least one.
+    /// Does only a driver know how the elements lie? Devices use such a surface; the CPU finds no pixel in it.
+    pub const fn is_opaque(&self) -> bool {
+        self.image.is_some() && is_opaque(self.modifier)
+    }
+
+    /// The planes, in ascending order of their offsets unless the layout is opaque; at least one.
     pub fn planes(&self) -> &[PlaneLayout] {
         self.planes.get(..self.count).unwrap_or(&self.planes)
     }
@@ -195,7 +210,7 @@ impl Layout {
         self.planes().get(index).copied()
     }
 
-    /// Bytes from the start of the memory to the end of the last plane.
+    /// Bytes from the start of the memory to the end of the plane that reaches furthest.
     pub const fn size(&self) -> Bytes {
         self.size
     }
@@ -218,8 +233,12 @@ impl Layout {
     }
 
     /// The smallest block of pixels that can be written without touching a byte that belongs to other pixels too: the
-    /// least common multiple of tile, compression block (one metadata byte) and chroma step. Width, then height.
+    /// least common multiple of tile, compression block (one metadata byte) and chroma step. Width, then height. Of an opaque
+    /// layout nobody here can say, so it is the whole surface.
     pub fn write_unit(&self) -> (Px, Px) {
+        if let (true, Some(extent)) = (self.is_opaque(), self.extent()) {
+            return (extent.width(), extent.height());
+        }
         let tile = if self.modifier == Modifier::SIM_BLOCKS { blocks::TILE_EDGE.get() } else { 1 };
         let planes = self.format().map_or(&[][..], Format::planes);
         let step = |unit: u32, plane_step: u32| {
@@ -230,6 +249,10 @@ impl Layout {
         let high = planes.iter().fold(tile, |unit, plane| step(unit, plane.vertical_subsampling));
         (Px(wide), Px(high))
     }
+}
+
+const fn is_opaque(modifier: Modifier) -> bool {
+    !matches!(modifier, Modifier::LINEAR | Modifier::SIM_BLOCKS)
 }
 
 /// Why planes are no layout. Whose fault that is depends on who asked.

@@ -224,6 +224,11 @@ fn check(layout: &Layout, unit: (Px, Px), cell: Cell) -> Result<()> {
             if usize::from(plane) >= planes {
                 return Err(refused().why(format!("the surface has {planes} planes of pixels, counted from 0")));
             }
+            if layout.is_opaque() && planes > 1 {
+                return Err(refused()
+                    .why(format!("only a driver knows where the planes of {} end", layout.modifier()))
+                    .help("the whole surface, or views"));
+            }
         }
         Cell::View(_) => {}
         Cell::Rows { start, step } => {

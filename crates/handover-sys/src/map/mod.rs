@@ -9,7 +9,7 @@ mod probe;
 use std::ffi::c_void;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -51,6 +51,17 @@ impl Mapping {
     /// file: touching such a page would be a `SIGBUS`), `ENODEV` (pipe, socket), `ENOMEM`.
     pub fn new(fd: impl AsFd, len: usize, populate: Populate) -> io::Result<Self> {
         Region::new(fd, 0, len, ProtFlags::READ | ProtFlags::WRITE, populate).map(Self)
+    }
+
+    /// Maps all of `fd`, as long as it is now; tells which file it is.
+    ///
+    /// Call: `fstat`, `mmap(PROT_READ | PROT_WRITE, MAP_SHARED)`. Permission, blocking, retries, errors: as [`Mapping::new`].
+    pub fn whole(fd: impl AsFd, populate: Populate) -> io::Result<(Self, file::Identity)> {
+        let fd = fd.as_fd();
+        let (identity, size) = file::identity_and_size(fd)?;
+        let length = usize::try_from(size).map_err(|_| Errno::INVAL)?;
+        let map = Region::map(fd, 0, length, ProtFlags::READ | ProtFlags::WRITE, populate)?;
+        Ok((Self(map), identity))
     }
 
     /// Maps `len` bytes from `offset`, a multiple of the page size: a part of a file, or a buffer of a DRM or V4L2 node under the
@@ -185,14 +196,25 @@ unsafe impl Sync for Region {}
 impl Region {
     fn new(fd: impl AsFd, offset: u64, length: usize, protection: ProtFlags, populate: Populate) -> io::Result<Self> {
         let fd = fd.as_fd();
-        // The language has no slices above isize::MAX.
-        if isize::try_from(length).is_err() || length == 0 {
-            return Err(Errno::INVAL.into());
-        }
         let last = u64::try_from(length).ok().and_then(|length| offset.checked_add(length)).ok_or(Errno::INVAL)?;
         if let Some(end) = file::regular_size(fd)?
             && last > end
         {
+            return Err(Errno::INVAL.into());
+        }
+        Self::map(fd, offset, length, protection, populate)
+    }
+
+    /// The caller has looked whether the file reaches so far.
+    fn map(
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        length: usize,
+        protection: ProtFlags,
+        populate: Populate,
+    ) -> io::Result<Self> {
+        // The language has no slices above isize::MAX.
+        if isize::try_from(length).is_err() || length == 0 {
             return Err(Errno::INVAL.into());
         }
         if offset != 0 && !file::takes_offset(fd)? {

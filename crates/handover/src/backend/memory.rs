@@ -4,17 +4,20 @@
 //! CPU access to it stands between `DMA_BUF_SYNC_START` and `_END`, for coherency and nothing else.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use handover_model::{Access, Bytes, Metadata, Result, Stage};
+use handover_model::{Access, Bytes, Layout, Metadata, Modifier, Result, Stage};
 use handover_sys::dma_buf::{self, Direction};
 use handover_sys::file::{self, Identity};
 use handover_sys::map::{Mapping, Pixels, PixelsMut, Populate, ReadMapping};
 use handover_sys::memfd::{self, Seals};
 
 use super::linux::KmsHandle;
+use super::received::{kind, seals};
 use super::trailer;
 use crate::deadline::Deadline;
+use crate::device::opaque;
 use crate::error::{Error, Kind, os};
 use crate::surface::lock;
 
@@ -33,10 +36,14 @@ pub(crate) struct Memory {
     identity: Identity,
     /// Bytes in front of the trailer, if there is one, else all.
     capacity: Bytes,
+    /// All bytes of the file.
+    size: Bytes,
     /// The buffer in the device whose driver keeps the metadata, if one does.
     keeper: Option<KmsHandle>,
     /// Held by whoever sets metadata.
     setting: Mutex<()>,
+    /// Is the trailer kept? Not before the descriptor can leave: to write it brings in a page that nobody may ever ask for.
+    has_trailer: AtomicBool,
 }
 
 /// What the pixels' descriptor is.
@@ -53,6 +60,11 @@ pub enum MemoryKind {
 enum Map {
     Write(Mapping),
     Read(ReadMapping),
+    /// For devices only.
+    Not {
+        access: Access,
+        why: NotMapped,
+    },
 }
 
 impl Map {
@@ -60,8 +72,39 @@ impl Map {
         match self {
             Self::Write(map) => map.len(),
             Self::Read(map) => map.len(),
+            Self::Not { .. } => 0,
         }
     }
+
+    fn new(file: &OwnedFd, length: usize, access: Access) -> Result<Self> {
+        let stage = Stage::Import;
+        match access {
+            Access::Read => {
+                ReadMapping::new(file, length, Populate::Later).map(Self::Read).map_err(os(stage, "map the pixels"))
+            }
+            Access::Write => Mapping::new(file, length, Populate::Later).map(Self::Write).map_err(|error| {
+                os(stage, "map the pixels for writing")(error).help("ask the producer for a WRITE handle")
+            }),
+        }
+    }
+}
+
+/// Why the CPU cannot reach pixels that a device can.
+#[derive(Debug, Clone, Copy)]
+enum NotMapped {
+    /// Nothing here could find a pixel in them.
+    Opaque(Modifier),
+    /// The driver does not map this memory: it lies where the CPU cannot reach.
+    Refused(i32),
+}
+
+/// Must the CPU reach the pixels?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cpu {
+    /// They are of no use otherwise.
+    Needed,
+    /// A device uses them; some have memory that no CPU reaches.
+    IfPossible,
 }
 
 /// CPU access to a dma-buf, begun. Ends when dropped.
@@ -88,33 +131,31 @@ impl Memory {
     pub(crate) fn memfd(pixels: Bytes) -> Result<Self> {
         let stage = Stage::Allocate;
         let size = Self::size_with_trailer(pixels)?;
-        let length = usize::try_from(size.get()).map_err(|_| too_large(pixels))?;
-        let file =
-            memfd::create("handover-pixels", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
-        let map = Mapping::new(file.as_fd(), length, Populate::Later).map_err(os(stage, "map the pixels"))?;
-        Self::of(stage, file, MemoryKind::Memfd, Map::Write(map), Bytes(size.get() - PAGE))
+        let file = memfd::create("handover-pixels", size.get())
+            .map_err(|error| os(stage, format!("make a memfd of {size}"))(error))?;
+        let (map, identity) = Mapping::whole(&file, Populate::Later).map_err(os(stage, "map the pixels"))?;
+        Self::of(stage, (file, identity), MemoryKind::Memfd, Map::Write(map), Bytes(size.get() - PAGE), size)
     }
 
     /// The memory behind a new dma-buf of our own, whose last page is the trailer's. `map`: where the dma-buf itself cannot be
     /// mapped for writing.
     pub(crate) fn dma_buf(file: OwnedFd, map: Option<Mapping>) -> Result<Self> {
         let stage = Stage::Allocate;
-        let size = dma_buf::size(&file).map_err(os(stage, "read the size of a dma-buf"))?;
-        let length = usize::try_from(size).map_err(|_| too_large(Bytes(size)))?;
-        let map = match map {
-            Some(map) => map,
-            None => Mapping::new(&file, length, Populate::Later).map_err(os(stage, "map a dma-buf"))?,
+        let (map, identity) = match map {
+            Some(map) => (map, file::identity(&file).map_err(os(stage, "read the identity of a dma-buf"))?),
+            None => Mapping::whole(&file, Populate::Later).map_err(os(stage, "map a dma-buf"))?,
         };
-        Self::of(stage, file, MemoryKind::DmaBuf, Map::Write(map), Bytes(size.saturating_sub(PAGE)))
+        let size = Bytes(map.len() as u64);
+        let capacity = Bytes(size.get().saturating_sub(PAGE));
+        Self::of(stage, (file, identity), MemoryKind::DmaBuf, Map::Write(map), capacity, size)
     }
 
     /// The memory behind a new dma-buf of our own whose metadata its driver keeps: pixels to the last byte.
     pub(crate) fn kept_by_driver(file: OwnedFd, keeper: KmsHandle) -> Result<Self> {
         let stage = Stage::Allocate;
-        let size = dma_buf::size(&file).map_err(os(stage, "read the size of a dma-buf"))?;
-        let length = usize::try_from(size).map_err(|_| too_large(Bytes(size)))?;
-        let map = Mapping::new(&file, length, Populate::Later).map_err(os(stage, "map a dma-buf"))?;
-        let memory = Self::of(stage, file, MemoryKind::DmaBuf, Map::Write(map), Bytes(size))?;
+        let (map, identity) = Mapping::whole(&file, Populate::Later).map_err(os(stage, "map a dma-buf"))?;
+        let size = Bytes(map.len() as u64);
+        let memory = Self::of(stage, (file, identity), MemoryKind::DmaBuf, Map::Write(map), size, size)?;
         Ok(memory.with_keeper(keeper))
     }
 
@@ -132,7 +173,14 @@ impl Memory {
     ///
     /// `pixels`: what the layout needs. `capacity`: what the handle says there is in front of the trailer; without one the
     /// buffer is a stranger's and has no trailer.
-    pub(crate) fn import(file: OwnedFd, pixels: Bytes, capacity: Option<Bytes>, access: Access) -> Result<Self> {
+    pub(crate) fn import(
+        file: OwnedFd,
+        layout: &Layout,
+        capacity: Option<Bytes>,
+        access: Access,
+        cpu: Cpu,
+    ) -> Result<Self> {
+        let pixels = layout.size();
         let stage = Stage::Import;
         let kind = kind(stage, file.as_fd())?;
         let refused = |found: String, why: &'static str| {
@@ -144,11 +192,8 @@ impl Memory {
                 return refused(format!("a memfd sealed only {seals:?}"), "its sender could shrink it under us");
             }
         }
-        let size = match kind {
-            MemoryKind::Memfd => file::size(&file),
-            MemoryKind::DmaBuf => dma_buf::size(&file),
-        };
-        let size = size.map_err(os(stage, "read the size of the pixels"))?;
+        let look = file::identity_and_size(&file).map_err(os(stage, "read identity and size of the pixels"));
+        let (identity, size) = look?;
         let found = match capacity {
             // A dma-buf that its producer got from a stranger has pixels to the last byte.
             Some(said) if kind == MemoryKind::DmaBuf && Bytes(size.saturating_sub(PAGE)) < said => Bytes(size),
@@ -167,25 +212,35 @@ impl Memory {
         let Ok(length) = usize::try_from(size) else {
             return refused(format!("{size} bytes"), "no mapping is so large");
         };
-        let map = match access {
-            Access::Read => {
-                ReadMapping::new(&file, length, Populate::Later).map(Map::Read).map_err(os(stage, "map the pixels"))?
+        let map = if layout.is_opaque() && kind == MemoryKind::DmaBuf {
+            Map::Not { access, why: NotMapped::Opaque(layout.modifier()) }
+        } else {
+            match Map::new(&file, length, access) {
+                Err(error) if cpu == Cpu::IfPossible && kind == MemoryKind::DmaBuf => {
+                    Map::Not { access, why: NotMapped::Refused(error.errno().unwrap_or_default()) }
+                }
+                mapped => mapped?,
             }
-            Access::Write => Mapping::new(&file, length, Populate::Later).map(Map::Write).map_err(|error| {
-                os(stage, "map the pixels for writing")(error).help("ask the producer for a WRITE handle")
-            })?,
         };
-        Self::of(stage, file, kind, map, found)
+        Self::of(stage, (file, identity), kind, map, found, Bytes(size))
     }
 
-    fn of(stage: Stage, file: OwnedFd, kind: MemoryKind, map: Map, capacity: Bytes) -> Result<Self> {
+    fn of(
+        stage: Stage,
+        (file, identity): (OwnedFd, Identity),
+        kind: MemoryKind,
+        map: Map,
+        capacity: Bytes,
+        size: Bytes,
+    ) -> Result<Self> {
         let kept = match &map {
             Map::Write(map) => map.dont_fork(),
             Map::Read(map) => map.dont_fork(),
+            Map::Not { .. } => Ok(()),
         };
         kept.map_err(os(stage, "keep the pixels from forked children"))?;
-        let identity = file::identity(&file).map_err(os(stage, "read the identity of the pixels"))?;
-        Ok(Self { file, kind, map, identity, capacity, keeper: None, setting: Mutex::default() })
+        let (setting, has_trailer) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { file, kind, map, identity, capacity, size, keeper: None, setting, has_trailer })
     }
 
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
@@ -206,6 +261,11 @@ impl Memory {
         self.identity
     }
 
+    /// All bytes of the file.
+    pub(crate) fn size(&self) -> Bytes {
+        self.size
+    }
+
     /// Bytes of pixels.
     pub(crate) fn capacity(&self) -> Bytes {
         self.capacity
@@ -215,8 +275,23 @@ impl Memory {
         0..usize::try_from(self.capacity.get()).unwrap_or(usize::MAX).min(self.map.length())
     }
 
-    pub(crate) fn is_mapped_for(&self, access: Access) -> bool {
-        access == Access::Read || matches!(self.map, Map::Write(_))
+    /// May this side do that?
+    pub(crate) fn is_for(&self, access: Access) -> bool {
+        access == Access::Read || matches!(self.map, Map::Write(_) | Map::Not { access: Access::Write, .. })
+    }
+
+    /// Why there are no pixels for the CPU.
+    #[cold]
+    pub(crate) fn unreachable(&self, stage: Stage) -> Error {
+        match &self.map {
+            Map::Not { why: NotMapped::Opaque(modifier), .. } => opaque(*modifier).at(stage),
+            Map::Not { why: NotMapped::Refused(errno), .. } => Error::new(stage, Kind::Unsupported)
+                .asked("pixels, by the CPU")
+                .found("memory that its driver does not map")
+                .with_errno(*errno)
+                .help("let its device copy them into memory that the CPU reaches"),
+            Map::Write(_) | Map::Read(_) => Error::new(stage, Kind::Unreachable),
+        }
     }
 
     /// Begins CPU access: the kernel makes what devices wrote visible to the CPU. `None`: this memory needs no bracket.
@@ -232,15 +307,16 @@ impl Memory {
             Access::Read => Direction::READ,
             Access::Write => Direction::READ | Direction::WRITE,
         };
-        // Every fence of the kernel ends within about ten seconds; whoever is put off for longer is being played with.
-        let patience = Deadline::after(PATIENCE);
+        // Every fence of the kernel ends within about ten seconds; whoever is put off for longer is being played with. The clock
+        // is not read before the first time that this happens: where the vDSO has none, it costs as much as the bracket.
+        let mut patience = None;
         loop {
             match dma_buf::sync_start(&self.file, direction) {
                 Ok(()) => return Ok(Some(Bracket { file: self.file.as_fd(), direction })),
                 // A signal, or an exporter that was itself interrupted: nothing has begun.
                 Err(error)
                     if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock)
-                        && !patience.has_passed() => {}
+                        && !patience.get_or_insert_with(|| Deadline::after(PATIENCE)).has_passed() => {}
                 Err(error) => return Err(os(Stage::Access, "begin CPU access to a dma-buf")(error)),
             }
         }
@@ -251,6 +327,7 @@ impl Memory {
         match &self.map {
             Map::Write(map) => map.pixels(self.range()),
             Map::Read(map) => map.pixels(self.range()),
+            Map::Not { .. } => None,
         }
     }
 
@@ -258,82 +335,47 @@ impl Memory {
     pub(crate) fn pixels_mut(&self) -> Option<PixelsMut<'_>> {
         match &self.map {
             Map::Write(map) => map.pixels_mut(self.range()),
-            Map::Read(_) => None,
+            Map::Read(_) | Map::Not { .. } => None,
         }
     }
 
-    /// Sets the trailer to what `set` gives. Setters take turns over both, so that the last one wins in both places.
+    /// Runs `set`, and the trailer says what it gives, if it is kept already. Setters take turns over both, so that the last one
+    /// wins in both places.
+    pub(crate) fn set_metadata(&self, set: impl FnOnce() -> Result<Metadata>) -> Result<()> {
+        let _turn = lock(&self.setting);
+        let metadata = set()?;
+        if self.has_trailer() {
+            self.write_trailer(&metadata);
+        }
+        Ok(())
+    }
+
+    /// Has the descriptor been where it may leave this process?
+    #[inline]
+    pub(crate) fn has_trailer(&self) -> bool {
+        self.has_trailer.load(Ordering::Acquire)
+    }
+
+    /// Brings the trailer up to date with what `get` gives; from here on it is kept.
     ///
     /// Only CPUs read the trailer of a dma-buf, all through mappings of one kind: it needs no bracket, and must not have one, since
     /// that would wait for the work of devices.
-    pub(crate) fn set_trailer(&self, set: impl FnOnce() -> Result<Metadata>) -> Result<()> {
+    pub(crate) fn keep_trailer(&self, get: impl FnOnce() -> Result<Metadata>) -> Result<()> {
         let _turn = lock(&self.setting);
-        let metadata = set()?;
+        self.write_trailer(&get()?);
+        self.has_trailer.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn write_trailer(&self, metadata: &Metadata) {
         if let Map::Write(map) = &self.map
             && (self.capacity.get() as usize) < map.len()
         {
-            trailer::write(map, self.identity.inode, &metadata);
+            trailer::write(map, self.identity.inode, metadata);
         }
-        Ok(())
     }
 }
 
 fn too_large(pixels: Bytes) -> Error {
     Error::new(Stage::Allocate, Kind::Invalid).asked(format!("{pixels} of pixels")).why("no file is so large")
-}
-
-/// What a received descriptor is, by tests that cannot block on anything a stranger can send.
-pub(crate) fn kind(stage: Stage, file: BorrowedFd<'_>) -> Result<MemoryKind> {
-    // All dma-bufs live in one file system of the kernel's own, and nothing else does. Which one, the first of them tells that
-    // was found out the long way, at four times the price.
-    static DMA_BUFS: OnceLock<u64> = OnceLock::new();
-    let device = file::device(file).ok();
-    if device.is_some() && device == DMA_BUFS.get().copied() {
-        return Ok(MemoryKind::DmaBuf);
-    }
-    if memfd::seals(file).is_ok() {
-        return Ok(MemoryKind::Memfd);
-    }
-    // Without /proc, or a descriptor to read it by, it may still be one: no reason to call it something else.
-    if dma_buf::is_dma_buf(file).map_err(os(stage, "look in /proc what a descriptor is"))? {
-        if let Some(device) = device {
-            DMA_BUFS.get_or_init(|| device);
-        }
-        return Ok(MemoryKind::DmaBuf);
-    }
-    let found = file::link_text(file).map_err(os(stage, "look in /proc what a descriptor is"))?;
-    Err(Error::new(stage, Kind::Malformed)
-        .asked("a memfd or a dma-buf")
-        .found(found)
-        .why("pixels live in one of these two")
-        .help("send the descriptors of the handle in their order: pixels, then control file"))
-}
-
-/// The seals of a memfd of ordinary pages, or why it is none. Cannot block on anything a stranger can send.
-///
-/// A memfd of huge pages has seals as well, and lives in another file system. A page of it that some holder punched out may
-/// not come back, and whoever touches it then gets SIGBUS: no seal helps against that.
-pub(crate) fn seals(stage: Stage, file: BorrowedFd<'_>) -> Result<Seals> {
-    static OURS: OnceLock<u64> = OnceLock::new();
-    let seals = memfd::seals(file).map_err(|error| {
-        os(stage, "read the seals of a memfd")(error).why("a memfd is wanted here, and this is none")
-    })?;
-    let device = |file: BorrowedFd<'_>| {
-        file::identity(file).map(|identity| identity.device).map_err(os(stage, "read the identity of a memfd"))
-    };
-    let ours = match OURS.get() {
-        Some(ours) => *ours,
-        None => {
-            let file = memfd::create("handover-probe", 0).map_err(os(stage, "make a memfd to compare with"))?;
-            let ours = device(file.as_fd())?;
-            *OURS.get_or_init(|| ours)
-        }
-    };
-    if device(file)? == ours {
-        return Ok(seals);
-    }
-    Err(Error::new(stage, Kind::Malformed)
-        .asked("a memfd of ordinary pages")
-        .found("a sealed file of another file system")
-        .why("pages of it can vanish under us, as huge pages do"))
 }

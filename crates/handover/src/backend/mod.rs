@@ -17,6 +17,7 @@
 
 pub mod linux;
 pub(crate) mod memory;
+pub(crate) mod received;
 pub mod software;
 pub(crate) mod trailer;
 

@@ -10,6 +10,9 @@
 //! All words are little-endian. One process writes it, the producer, one set after the other: first the next slot, then the
 //! count. A reader copies a slot and looks at the count again. A producer that dies half-way leaves the current slot whole.
 //! Where a control file is at hand too, that one wins.
+//!
+//! It is kept from the first time on that the descriptor may leave: by an export, by [`Surface::pixels_fd`](crate::Surface::pixels_fd), or
+//! into a card. Before, its page is not touched: that would be a page fault a surface.
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -20,7 +23,8 @@ use handover_sys::file;
 use handover_sys::map::{Mapping, Populate, ReadMapping};
 use handover_sys::memfd::Seals;
 
-use super::memory::{self, MemoryKind, PAGE};
+use super::memory::{MemoryKind, PAGE};
+use super::received;
 use crate::error::os;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"hndovrmd");
@@ -73,8 +77,8 @@ pub(super) fn write(map: &Mapping, inode: u64, metadata: &Metadata) {
 pub(crate) fn read(file: BorrowedFd<'_>) -> Result<Option<Metadata>> {
     let stage = Stage::Import;
     // A file that could shrink under the mapping is not one of ours. A dma-buf cannot.
-    let is_fixed = memory::kind(stage, file).and_then(|kind| match kind {
-        MemoryKind::Memfd => memory::seals(stage, file).map(|seals| seals.contains(Seals::SHRINK)),
+    let is_fixed = received::kind(stage, file).and_then(|kind| match kind {
+        MemoryKind::Memfd => received::seals(stage, file).map(|seals| seals.contains(Seals::SHRINK)),
         MemoryKind::DmaBuf => Ok(true),
     });
     let is_fixed = match is_fixed {

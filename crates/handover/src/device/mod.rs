@@ -1,4 +1,4 @@
-//! Devices of the software backend. All of them are simulated: they say so wherever they show.
+//! Devices: simulated ones, which say so wherever they show, and [`Device::DRIVER`] for real ones.
 //!
 //! A device is what a vendor's driver is to a real surface: it knows which layouts it can make, which of other devices'
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
@@ -13,10 +13,11 @@ use handover_model::metadata::blocks as codec;
 use handover_model::{Access, Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
+use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
 
-/// A simulated device.
+/// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     profile: Profile,
@@ -28,6 +29,7 @@ pub struct Device {
 enum Profile {
     Plain,
     Blocks,
+    Driver,
 }
 
 impl Device {
@@ -35,6 +37,10 @@ impl Device {
     pub const PLAIN: Self = Self { profile: Profile::Plain, reads_blocks: false };
     /// `blocks`: tiled, with a compression plane.
     pub const BLOCKS: Self = Self { profile: Profile::Blocks, reads_blocks: true };
+
+    /// A real device. Its driver makes and reads the layouts of its modifiers, so it is the driver that says what it can do: with
+    /// this alone a surface is linear, or [opaque](Layout::is_opaque) to the CPU.
+    pub const DRIVER: Self = Self { profile: Profile::Driver, reads_blocks: false };
 
     /// The same device, whose driver has learnt to read the layout of `blocks`.
     #[must_use]
@@ -47,20 +53,27 @@ impl Device {
         [Self::PLAIN, Self::PLAIN.with_blocks_decoder(), Self::BLOCKS].into_iter().find(|device| device.name() == name)
     }
 
+    /// Is it simulated?
+    pub const fn is_simulated(self) -> bool {
+        !matches!(self.profile, Profile::Driver)
+    }
+
     /// The name without the remark that it is simulated.
     pub const fn name(self) -> &'static str {
         match (self.profile, self.reads_blocks) {
             (Profile::Plain, false) => "plain",
             (Profile::Plain, true) => "plain+blocks",
             (Profile::Blocks, _) => "blocks",
+            (Profile::Driver, _) => "driver",
         }
     }
 
-    /// What heads its metadata: vendor, PCI ID and version.
-    pub const fn header(self) -> Header {
+    /// What heads its metadata: vendor, PCI ID and version. `None`: its driver says that, or nobody.
+    pub const fn header(self) -> Option<Header> {
         match self.profile {
-            Profile::Plain => codec::PLAIN_HEADER,
-            Profile::Blocks => codec::BLOCKS_HEADER,
+            Profile::Plain => Some(codec::PLAIN_HEADER),
+            Profile::Blocks => Some(codec::BLOCKS_HEADER),
+            Profile::Driver => None,
         }
     }
 
@@ -69,9 +82,18 @@ impl Device {
         modifier == Modifier::LINEAR || (modifier == Modifier::SIM_BLOCKS && self.profile == Profile::Blocks)
     }
 
-    /// Can it read surfaces with this modifier?
+    /// Can it read surfaces with this modifier? Of a real device's own modifiers only its driver knows; none is refused here.
     pub fn reads(self, modifier: Modifier) -> bool {
-        modifier == Modifier::LINEAR || (modifier == Modifier::SIM_BLOCKS && self.reads_blocks)
+        match modifier {
+            Modifier::LINEAR => true,
+            Modifier::SIM_BLOCKS => self.reads_blocks,
+            _ => self.profile == Profile::Driver,
+        }
+    }
+
+    /// Is a surface of any use that only real devices reach?
+    pub(crate) fn needs_cpu(self) -> Cpu {
+        if self.is_simulated() { Cpu::Needed } else { Cpu::IfPossible }
     }
 
     /// The metadata this device writes for a new surface.
@@ -79,7 +101,7 @@ impl Device {
         let block = match codec::BlocksMetadata::of(layout, blocks::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
             // The layout of a linear surface is in its handle; the header says whose it is.
-            None => self.header().alone(),
+            None => self.header().map(Header::alone).unwrap_or_default(),
         };
         Ok(Metadata { block, ..Metadata::default() })
     }
@@ -100,6 +122,9 @@ impl Device {
                 .why("this device has no decoder for that layout")
                 .help("negotiate a modifier both sides know, or import on a device that decodes it"));
         }
+        if layout.is_opaque() {
+            return Ok((Codec::Opaque(layout.modifier()), *layout));
+        }
         let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
         let layout = blocks.apply(layout)?;
         Ok((blocks::Codec::of(&layout, blocks.clear_colour).map(Codec::Blocks)?, layout))
@@ -110,13 +135,17 @@ impl Device {
         if layout.modifier() == Modifier::LINEAR {
             return Ok(Codec::Linear(*layout));
         }
+        if layout.is_opaque() {
+            return Ok(Codec::Opaque(layout.modifier()));
+        }
         blocks::Codec::of(layout, blocks::DEFAULT_CLEAR).map(Codec::Blocks)
     }
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (simulated)", self.name())
+        f.write_str(self.name())?;
+        f.write_str(if self.is_simulated() { " (simulated)" } else { "" })
     }
 }
 
@@ -125,6 +154,8 @@ impl fmt::Display for Device {
 pub(crate) enum Codec {
     Linear(Layout),
     Blocks(blocks::Codec),
+    /// No code here finds a pixel.
+    Opaque(Modifier),
 }
 
 /// Where a run of elements begins: plane, column, row.
@@ -141,6 +172,7 @@ impl Codec {
         match self {
             Self::Linear(layout) => linear::read(layout, pixels, at, into),
             Self::Blocks(codec) => codec.read(pixels, at, into),
+            Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
@@ -149,6 +181,7 @@ impl Codec {
         match self {
             Self::Linear(layout) => linear::write(layout, pixels, at, from),
             Self::Blocks(codec) => codec.write(pixels, at, from),
+            Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
@@ -158,6 +191,7 @@ impl Codec {
             Self::Linear(layout) => linear::write_image(layout, pixels, plane, from, stride),
             Self::Blocks(_) if plane != 0 => Err(no_plane(plane, from.len())),
             Self::Blocks(codec) => codec.write_image(pixels, from, stride),
+            Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
@@ -167,6 +201,7 @@ impl Codec {
             Self::Linear(layout) => linear::read_image(layout, pixels, plane, into, stride),
             Self::Blocks(_) if plane != 0 => Err(no_plane(plane, into.len())),
             Self::Blocks(codec) => codec.read_image(pixels, into, stride),
+            Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
@@ -175,6 +210,7 @@ impl Codec {
         match self {
             Self::Linear(layout) => linear::clear(layout, pixels, pixel),
             Self::Blocks(codec) => codec.clear(pixels, pixel),
+            Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
@@ -188,7 +224,8 @@ impl Codec {
     /// Writes out what the metadata does not describe. Gives how many tiles changed.
     pub(crate) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
         match self {
-            Self::Linear(_) => Ok(0),
+            // The driver of a real device writes out what its metadata does not describe.
+            Self::Linear(_) | Self::Opaque(_) => Ok(0),
             Self::Blocks(codec) => codec.resolve(pixels),
         }
     }
@@ -210,6 +247,16 @@ impl Codec {
 /// The compression plane is the device's own: an image has no such plane.
 fn no_plane(plane: usize, length: usize) -> Error {
     outside(At { plane, x: Elements(0), y: 0 }, Bytes(length as u64))
+}
+
+/// The error for CPU access to a layout that only a driver knows.
+#[cold]
+pub(crate) fn opaque(modifier: Modifier) -> Error {
+    Error::new(Stage::Access, Kind::Unsupported)
+        .asked("pixels, by the CPU")
+        .found(format!("a layout of {modifier}"))
+        .why("only a driver knows how they lie")
+        .help("let its device copy them into a LINEAR surface")
 }
 
 /// The error for a run that leaves the surface.

@@ -18,7 +18,7 @@ impl Device {
         // A tiled producer prefers its own layout; a plain reader that can decode it still prefers linear.
         let order = match self.profile {
             Profile::Blocks => [Modifier::SIM_BLOCKS, Modifier::LINEAR],
-            Profile::Plain => [Modifier::LINEAR, Modifier::SIM_BLOCKS],
+            Profile::Plain | Profile::Driver => [Modifier::LINEAR, Modifier::SIM_BLOCKS],
         };
         let entry = |format: Format, modifier: Modifier| {
             let stride_align = if modifier == Modifier::LINEAR { LINEAR_STRIDE } else { Bytes(1) };

@@ -21,6 +21,7 @@
 //! participant. A producer that hangs up without `End` is [`Kind::PeerGone`](crate::Kind::PeerGone) to its consumers.
 
 mod consumer;
+mod draft;
 mod peer;
 mod producer;
 
@@ -29,7 +30,8 @@ use std::time::Duration;
 use handover_model::wire::Roles;
 
 pub use consumer::{Consumer, Frame};
-pub use producer::{ConsumerId, Draft, MAX_SURFACES, Producer, Published};
+pub use draft::{Draft, Published, Undrawn};
+pub use producer::{ConsumerId, MAX_SURFACES, Producer};
 
 /// How a consumer wants its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -9,12 +9,15 @@ use handover_model::wire::Message;
 use handover_model::{Access, Decision, ExportFlags, Region, Stage};
 use handover_sys::poll::{Entry, Interest, poll};
 
+use super::draft::{Draft, Drafted, Published, Undrawn};
 use super::peer::Peer;
 use super::{Delivery, Waited};
 use crate::acquire::{Acquire, acquire, try_acquire};
+use crate::backend::linux::SyncFile;
 use crate::deadline::Deadline;
 use crate::error::{Blocked, Error, Kind, Result, os};
 use crate::lease::Lease;
+use crate::release::Unattached;
 use crate::surface::Surface;
 use crate::transport::{Channel, Traffic};
 
@@ -51,54 +54,6 @@ struct Slot {
     frame: u64,
     /// With the caller, as a draft.
     drafted: Arc<AtomicBool>,
-}
-
-/// A surface to draw the next frame in. Dropped, it goes back unpublished.
-#[derive(Debug)]
-pub struct Draft {
-    surface: Surface,
-    lease: Lease,
-    frame: u64,
-    slot: usize,
-    drafted: Drafted,
-}
-
-/// What became of a published frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Its number, from 1. Numbers of drafts that were dropped are left out.
-    pub frame: u64,
-    /// Consumers it was named to.
-    pub sent: u32,
-    /// Consumers whose queue was full, mailboxes all: they will be told of the next one.
-    pub dropped: u32,
-}
-
-/// Marks a slot as drafted for as long as it lives.
-#[derive(Debug)]
-struct Drafted(Arc<AtomicBool>);
-
-impl Drop for Drafted {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Draft {
-    /// The surface.
-    pub fn surface(&self) -> &Surface {
-        &self.surface
-    }
-
-    /// WRITE access to all of it.
-    pub fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
-    /// The number this frame will have.
-    pub fn frame(&self) -> u64 {
-        self.frame
-    }
 }
 
 impl Producer {
@@ -276,15 +231,46 @@ impl Producer {
     /// [`Kind::Spoiled`]: somebody wrote over the control file. [`Kind::Invalid`]: the draft of another producer. A consumer
     /// that is gone is no error; see [`Producer::gone`].
     pub fn publish(&mut self, draft: Draft) -> Result<Published> {
+        self.check(&draft)?;
         let Draft { surface, lease, frame, slot, drafted } = draft;
-        let ours = self.slots.get(slot).is_some_and(|slot| Arc::ptr_eq(&slot.drafted, &drafted.0));
-        if !ours {
-            return Err(Error::new(Stage::Release, Kind::Invalid)
-                .asked("a draft of this producer")
-                .found(format!("frame {frame} of another one")));
-        }
-        let index = surface.index();
         let released = lease.release();
+        let published = self.name(surface.index(), frame, slot);
+        drop(drafted);
+        released.map(|()| published)
+    }
+
+    /// As [`publish`](Self::publish), of a frame that a device is still drawing: its readers wait for `fence`, which stays open.
+    ///
+    /// # Errors
+    /// [`Undrawn`] gives the draft back where the kernel did not take the fence: wait for it on the CPU, and publish then.
+    pub fn publish_after(&mut self, draft: Draft, fence: &SyncFile) -> Result<Published, Undrawn> {
+        if let Err(error) = self.check(&draft) {
+            return Err(Undrawn { draft, error });
+        }
+        let Draft { surface, lease, frame, slot, drafted } = draft;
+        match lease.release_after(fence) {
+            Ok(()) => {
+                let published = self.name(surface.index(), frame, slot);
+                drop(drafted);
+                Ok(published)
+            }
+            Err(Unattached { lease, error }) => {
+                Err(Undrawn { draft: Draft { surface, lease, frame, slot, drafted }, error })
+            }
+        }
+    }
+
+    fn check(&self, draft: &Draft) -> Result<()> {
+        if self.slots.get(draft.slot).is_some_and(|slot| Arc::ptr_eq(&slot.drafted, &draft.drafted.0)) {
+            return Ok(());
+        }
+        Err(Error::new(Stage::Release, Kind::Invalid)
+            .asked("a draft of this producer")
+            .found(format!("frame {} of another one", draft.frame)))
+    }
+
+    /// Tells every consumer of a frame that was released.
+    fn name(&mut self, index: u32, frame: u64, slot: usize) -> Published {
         let mut published = Published { frame, sent: 0, dropped: 0 };
         let mut held_by = Vec::new();
         let mut lost = Vec::new();
@@ -308,9 +294,8 @@ impl Producer {
         if let Some(slot) = self.slots.get_mut(slot) {
             (slot.held_by, slot.frame) = (held_by, frame);
         }
-        drop(drafted);
         lost.into_iter().for_each(|id| self.lose(id));
-        released.map(|()| published)
+        published
     }
 
     /// Takes what consumers have said; waits for the first to speak, for `also` to become readable, or for the deadline.

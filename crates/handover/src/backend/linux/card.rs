@@ -23,7 +23,8 @@ use handover_model::Stage;
 use handover_sys::drm::{self, Gem, amdgpu, prime};
 use handover_sys::file::{self, Identity};
 
-use crate::backend::memory::{self, MemoryKind};
+use crate::backend::memory::MemoryKind;
+use crate::backend::received;
 use crate::error::{Error, Kind, Result, os};
 use crate::surface::{Surface, lock};
 
@@ -239,7 +240,7 @@ impl Card {
     pub fn import_dma_buf(&self, dma_buf: BorrowedFd<'_>) -> Result<KmsHandle> {
         let stage = Stage::Import;
         // First: of a stranger's file even fstat may wait for its server.
-        if memory::kind(stage, dma_buf)? != MemoryKind::DmaBuf {
+        if received::kind(stage, dma_buf)? != MemoryKind::DmaBuf {
             return Err(Error::new(stage, Kind::Malformed)
                 .asked("a dma-buf")
                 .found("a memfd")
@@ -306,7 +307,7 @@ impl Card {
                 .why("devices reach dma-bufs only")
                 .help("allocate it from a backend of linux"));
         }
-        self.import_buffer(surface.0.memory.file(), surface.0.memory.identity())
+        self.import_buffer(surface.file_to_leave(), surface.0.memory.identity())
     }
 
     /// Does somebody else close the numbers of this file?

@@ -56,7 +56,7 @@ impl Backend for Heap {
     fn allocate(&self, layout: &Layout, _writers: Writers) -> Result<Allocated> {
         let size = Memory::size_with_trailer(layout.size())?;
         let file = dma_heap::allocate(&self.node, size.get())
-            .map_err(os(Stage::Allocate, format!("allocate {size} from the heap {}", self.name)))?;
+            .map_err(|error| os(Stage::Allocate, format!("allocate {size} from the heap {}", self.name))(error))?;
         Ok(Allocated { memory: Memory::dma_buf(file, None)? })
     }
 }

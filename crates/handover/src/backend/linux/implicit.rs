@@ -10,7 +10,7 @@ use handover_sys::dma_buf::{self, Direction};
 use handover_sys::sync_file;
 
 use crate::error::{Error, Kind, Result, os};
-use crate::waiting::ENOTTY;
+use crate::kernel_fences::ENOTTY;
 
 /// What a look at a buffer behind a submission showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

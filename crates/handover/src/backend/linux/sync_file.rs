@@ -96,6 +96,11 @@ impl SyncFile {
         }
     }
 
+    /// The same fence in another descriptor, for a driver that keeps the one it is given.
+    pub fn try_clone(&self) -> Result<Self> {
+        self.0.try_clone().map(Self).map_err(os(Stage::Acquire, "duplicate a sync_file"))
+    }
+
     /// The descriptor, to pass on.
     pub fn into_fd(self) -> OwnedFd {
         self.0

@@ -97,7 +97,7 @@ impl Timeline {
         let whole = syncobj::create(&self.card, false).map_err(os(stage, "make a synchronisation object"))?;
         let moved = syncobj::import_sync_file(&self.card, whole, fence)
             .and_then(|()| syncobj::transfer(&self.card, (whole, 0), (self.syncobj, point), Wait::empty()))
-            .map_err(os(stage, format!("submit point {point}")));
+            .map_err(|error| os(stage, format!("submit point {point}"))(error));
         let destroyed = syncobj::destroy(&self.card, whole).map_err(os(stage, "destroy a synchronisation object"));
         moved.and(destroyed)
     }

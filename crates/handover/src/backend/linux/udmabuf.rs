@@ -34,8 +34,8 @@ impl Udmabuf {
 
     pub(crate) fn make(&self, size: Bytes) -> Result<OwnedFd> {
         let stage = Stage::Allocate;
-        let pages =
-            memfd::create("handover-udmabuf", size.get()).map_err(os(stage, format!("make a memfd of {size}")))?;
+        let pages = memfd::create("handover-udmabuf", size.get())
+            .map_err(|error| os(stage, format!("make a memfd of {size}"))(error))?;
         // The kernel demands SHRINK and refuses FUTURE_WRITE. GROW and SEAL keep the file as it is.
         memfd::add_seals(&pages, Seals::SHRINK | Seals::GROW | Seals::SEAL).map_err(os(stage, "seal the pages"))?;
         udmabuf::create(&self.0, &pages, 0, size.get()).map_err(|error| {

@@ -13,7 +13,7 @@ use handover_sys::{file, futex, ofd};
 use super::reservation::Reservation;
 use super::reservation::layout::{ABI, FEATURES, MAGIC, PAGE, PARTICIPANTS, SURFACES, file_size, header};
 use super::reservation::platform::Platform;
-use crate::backend::memory;
+use crate::backend::received;
 use crate::error::os;
 
 /// A mapped control file.
@@ -89,7 +89,8 @@ impl Control {
             }
             Ok(())
         })?;
-        Ok(Reservation::join(control, owner, std::process::id(), surfaces))
+        // Nobody was here before: there is no surface to look for what he left behind.
+        Ok(Reservation::join(control, owner, std::process::id(), 0))
     }
 
     /// Joins the pool behind a received descriptor: [`open`](Self::open), then [`Reservation::join`].
@@ -171,7 +172,7 @@ fn take_byte(stage: Stage, file: BorrowedFd<'_>) -> Result<u8> {
 /// Seals first, which cannot block on anything a stranger can send; then the size. Gives the number of surfaces.
 fn check_file(stage: Stage, file: BorrowedFd<'_>, surfaces: Option<u32>) -> Result<u32> {
     let refused = |found: String, why: &'static str| spoiled(stage, found, why);
-    let seals = memory::seals(stage, file)?;
+    let seals = received::seals(stage, file)?;
     if !seals.contains(Seals::SHRINK | Seals::GROW | Seals::SEAL) {
         return Err(refused(format!("a memfd sealed only {seals:?}"), "its sender could shrink it under us"));
     }
