@@ -6,6 +6,7 @@
 
 mod apt;
 mod cpio;
+mod demo;
 mod guest;
 mod initramfs;
 mod job;
@@ -34,6 +35,7 @@ use report::Outcome;
 const HELP: &str = "\
 usage: cargo xtask vm [--setup] [--kernel X] [--stock X] [--log] [--only TEXT]
        cargo xtask vm [--setup] [--kernel X] [--stock X] [--log] -- COMMAND [ARGUMENT]...
+       cargo xtask vm [--setup] [--kernel X] [--stock X] [--log] --demo
 
 Boots a stock Debian kernel in QEMU, without KVM and without a GPU. The guest has /dev/udmabuf, the system dma-heap, vgem,
 virtio-gpu (card0, renderD128) and two vivid cameras and outputs (video0 to video3, the later two multi-planar). Its root is this machine's: the
@@ -45,6 +47,9 @@ Without a command, runs every test program of the workspace in the guest, with e
 (HANDOVER_REQUIRE=all), but for what xtask/src/vm/plan.rs lists with a reason. With a command, runs that in the current
 folder, shows its output, and exits with its status.
 
+With --demo, decodes a clip, composes it with Vulkan, shows it in a window of stock Weston on virtio-gpu and encodes it twice, all
+at once and from the same surfaces. In target/vm/out/demo it leaves a screenshot, both videos, and a picture of who waited for whom.
+
   --setup      installs the Debian packages that are missing, as root or by a sudo that asks nothing
   --kernel X   another kernel: a package's name, a package's file, or a folder that one is unpacked in
   --stock X    another file with the guest's packages (a stock-KEY.ext4), or `none`: only what is installed here
@@ -52,8 +57,9 @@ folder, shows its output, and exits with its status.
   --log        shows at the end what the guest said on its console
 
 Left in target/vm: out/PROGRAM.log, out/dmesg.txt, screenshots (out/NAME.ppm), console.log, qemu.log; and the kernel
-and the packages (stock-KEY.ext4, listed in stock-KEY.txt), which are fetched once. Programs in the guest ask for a screenshot by the port that HANDOVER_SCREENDUMP names: they write
-the line `screendump NAME` and read `ok PATH` or `error WHY`.
+and the packages (stock-KEY.ext4, listed in stock-KEY.txt), which are fetched once. Programs in the guest ask for a
+screenshot by the port that HANDOVER_SCREENDUMP names: they write the line `screendump NAME` and read `ok PATH` or
+`error WHY`.
 ";
 
 /// The command line.
@@ -64,6 +70,7 @@ struct Options {
     kernel: Option<String>,
     stock: Option<String>,
     only: Option<String>,
+    demo: bool,
     command: Option<Vec<String>>,
 }
 
@@ -76,6 +83,7 @@ impl Options {
             match word.as_str() {
                 "--setup" => options.setup = true,
                 "--log" => options.log = true,
+                "--demo" => options.demo = true,
                 "--kernel" => options.kernel = Some(value()?),
                 "--stock" => options.stock = Some(value()?),
                 "--only" => options.only = Some(value()?),
@@ -91,6 +99,9 @@ impl Options {
         }
         if options.only.is_some() && options.command.is_some() {
             return Err("--only picks test programs; it does not go with a command".to_owned());
+        }
+        if options.demo && (options.only.is_some() || options.command.is_some()) {
+            return Err("--demo runs the demonstration and nothing else".to_owned());
         }
         Ok(options)
     }
@@ -113,6 +124,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         Err(why) => return refuse(&format!("xtask vm: {why}\n\n{HELP}")),
     };
     let result = match &options.command {
+        _ if options.demo => demo::run(&options),
         Some(words) => command(&options, words),
         None => suite(&options).map(|summary| {
             eprintln!("xtask vm: {summary}");

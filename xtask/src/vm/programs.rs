@@ -52,6 +52,27 @@ impl Workspace {
         if built.is_empty() { Err("cargo built no test program".to_owned()) } else { Ok(built) }
     }
 
+    /// Builds a program as the tests are built, and gives its path.
+    pub(super) fn build_program(&self, package: &str, name: &str) -> Result<PathBuf, String> {
+        let output = cargo()
+            .args(["build", "--quiet", "--package", package, "--bin", name])
+            .args(["--message-format", "json-render-diagnostics"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|e| format!("cannot start cargo: {e}"))?;
+        if !output.status.success() {
+            return Err(format!("{name} does not build: {}", output.status));
+        }
+        let executable = |line: &str| {
+            let message: Value = serde_json::from_str(line).ok()?;
+            let is_it = text(&message, "/target/name") == Some(name) && text(&message, "/target/kind/0") == Some("bin");
+            text(&message, "/executable").filter(|_| is_it).map(PathBuf::from)
+        };
+        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+        lines.lines().find_map(executable).ok_or_else(|| format!("cargo did not say where {name} is"))
+    }
+
     /// The test program that a line of cargo's is about. None: it is about something else.
     fn artifact(&self, line: &str) -> Option<Built> {
         let message: Value = serde_json::from_str(line).ok()?;

@@ -5,11 +5,12 @@
 //! Programs in the guest find a path in the variable `HANDOVER_SCREENDUMP`: a port that one program at a time can have open.
 //! They write one line, `screendump NAME`, and read one line back:
 //!
-//! * `ok PATH`: the picture of what virtio-gpu scans out lies in that file, a binary PPM ("P6", 8 bits a channel), with the
-//!   same path in the guest and on the host;
+//! * `ok PATH`: the picture of what virtio-gpu scans out lies in that file, with the same path in the guest and on the host: a
+//!   binary PPM ("P6", 8 bits a channel), or a PNG if the name ends so;
 //! * `error WHY`.
 //!
-//! `NAME` has letters, digits, `-`, `_` and `.`, and does not begin with a dot; the file is `NAME.ppm`. Requests are
+//! `NAME` has letters, digits, `-`, `_` and `.`, and does not begin with a dot; the file is `NAME.ppm`, or
+//! `NAME` itself where that ends in `.png`. Requests are
 //! answered in their order. A picture is taken when QEMU looks, so a program asks once its frame is on the screen.
 
 use std::io::{BufRead, BufReader, Write};
@@ -56,7 +57,8 @@ impl Monitor {
     }
 
     fn screendump(&mut self, file: &Path) -> Result<(), String> {
-        let arguments = json!({ "filename": file.to_string_lossy(), "device": DEVICE });
+        let format = if file.extension().is_some_and(|extension| extension == "png") { "png" } else { "ppm" };
+        let arguments = json!({ "filename": file.to_string_lossy(), "device": DEVICE, "format": format });
         self.ask(&json!({ "execute": "screendump", "arguments": arguments }))
     }
 }
@@ -95,7 +97,7 @@ fn request(line: &str, out: &Path) -> Result<PathBuf, String> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     match line.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["screendump", name] if name.chars().all(known) && !name.starts_with('.') => {
-            Ok(out.join(format!("{name}.ppm")))
+            Ok(out.join(if name.ends_with(".png") { (*name).to_owned() } else { format!("{name}.ppm") }))
         }
         ["screendump", name] => Err(format!("`{name}` is no name for a picture: letters, digits, `-`, `_`, `.`")),
         _ => Err(format!("`{line}` is not understood: screendump NAME")),
@@ -112,6 +114,7 @@ mod tests {
     fn a_request_names_a_file_among_the_results_and_no_other() {
         let out = Path::new("/results");
         assert_eq!(request("screendump frame-1.b", out).unwrap(), Path::new("/results/frame-1.b.ppm"));
+        assert_eq!(request("screendump a.png", out).unwrap(), Path::new("/results/a.png"));
         for bad in ["screendump", "screendump a b", "screendump ../a", "screendump .a", "screendump a/b", "quit", ""] {
             assert!(request(bad, out).is_err(), "{bad}");
         }
