@@ -1,4 +1,5 @@
-//! Where unsafe may be: in `handover-sys` and `handover-vulkan`, in the files that say so. Nowhere else, tests and examples included.
+//! Where unsafe may be: in `handover-sys`, `handover-vulkan` and `handover-egl`, in the files that say so. Nowhere else, tests and
+//! examples included.
 
 use super::source::{code_only, has_word};
 use super::tree::Tree;
@@ -6,19 +7,19 @@ use super::{Finding, Rule};
 
 pub(super) const FORBID: Rule = Rule {
     name: "forbid",
-    keeps: "every crate root forbids unsafe code; those of handover-sys and handover-vulkan deny it",
+    keeps: "every crate root forbids unsafe code; those of handover-sys, handover-vulkan and handover-egl deny it",
     check: forbid,
 };
 
 pub(super) const PLACES: Rule = Rule {
     name: "unsafe",
-    keeps: "unsafe stands only in handover-sys and handover-vulkan, in files that open the door themselves",
+    keeps: "unsafe stands only in handover-sys, handover-vulkan and handover-egl, in files that open the door themselves",
     check: places,
 };
 
 /// The crates where a reviewer looks for unsafe. System calls; its tests fork, and block signals, which is unsafe too. And Vulkan,
-/// of which every call is: its rules are the caller's to keep.
-const UNSAFE_HOMES: &[&str] = &["crates/handover-sys/", "crates/handover-vulkan/"];
+/// EGL and OpenGL ES, of which every call is: their rules are the caller's to keep.
+const UNSAFE_HOMES: &[&str] = &["crates/handover-sys/", "crates/handover-vulkan/", "crates/handover-egl/"];
 
 fn is_home(path: &str) -> bool {
     UNSAFE_HOMES.iter().any(|home| path.starts_with(home))
@@ -112,11 +113,13 @@ mod tests {
             ("crates/handover/src/bin/tool.rs", "//! Tool.\n// #![forbid(unsafe_code)]\n"),
             ("crates/handover-sys/src/lib.rs", "//! Calls.\n#![deny(unsafe_code)]\n"),
             ("crates/handover-vulkan/src/lib.rs", "//! Images.\n#![forbid(unsafe_code)]\n"),
+            ("crates/handover-egl/src/lib.rs", "//! Textures.\n#![forbid(unsafe_code)]\n"),
             ("crates/handover-vulkan-more/src/lib.rs", "//! Another crate.\n#![deny(unsafe_code)]\n"),
             ("crates/handover/tests/lib.rs", "//! A test.\n"),
             ("xtask/src/main.rs", "//! Tools.\n#![deny(unsafe_code)]\n"),
         ]);
         let places = [
+            "crates/handover-egl/src/lib.rs",
             "crates/handover-vulkan-more/src/lib.rs",
             "crates/handover-vulkan/src/lib.rs",
             "crates/handover/src/bin/tool.rs",
@@ -133,6 +136,7 @@ mod tests {
             ("crates/handover-sys/src/clock.rs", door),
             ("crates/handover-sys/src/file.rs", "//! Files.\nfn f() { unsafe {} }"),
             ("crates/handover-sys/tests/facts.rs", "//! Facts.\n\nunsafe fn f() {}"),
+            ("crates/handover-egl/src/sync.rs", &format!("{door}fn f() {{ unsafe {{}} }}")),
             ("crates/handover-vulkan/src/job.rs", &format!("{door}fn f() {{ unsafe {{}} }}")),
             ("crates/handover-vulkan/src/offer.rs", "//! Offers.\nfn f() { unsafe {} }"),
             ("crates/handover-vulkan/tests/draw.rs", door),

@@ -23,10 +23,8 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, String> {
     let program = workspace.build_program("handover-cli", "handover")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/vm/demo.sh");
     let out = guest.out.join("demo");
-    let words: Vec<String> = [Path::new("sh"), &script, &program, &out]
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> =
+        [Path::new("sh"), &script, &program, &out].iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut status = None;
     let result = guest.run(&job::single(&guest.out, Path::new("/"), &words), &[], &mut |event| {
         if let Event::End { status: found, .. } = event {
@@ -37,7 +35,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, String> {
     result?;
     match status {
         Some(0) => report(&out),
-        Some(status) => Err(format!("the demonstration ended with status {status}; what it left lies in {}", out.display())),
+        Some(status) => {
+            Err(format!("the demonstration ended with status {status}; what it left lies in {}", out.display()))
+        }
         None => Err("the guest lost the demonstration's exit status".to_owned()),
     }
 }
