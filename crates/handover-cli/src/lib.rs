@@ -2,7 +2,7 @@
 //!
 //! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
-//! and pictures, [`draw`] draws in software. [`inspect`] shows who holds which
+//! and pictures, [`draw`] draws in software, [`picture`] shows who waited for whom. [`inspect`] shows who holds which
 //! buffer, [`devices`] what the machine can do.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod draw;
 pub mod inspect;
 pub mod media;
 pub mod participant;
+pub mod picture;
 pub mod pipeline;
 pub mod run;
 mod signals;

@@ -29,7 +29,7 @@ enum Command {
     /// Show who holds which buffer.
     #[command(long_about = INSPECT, after_long_help = AFTER_INSPECT)]
     Inspect(Inspect),
-    /// Show what the kernel's devices can do here, and what would help where they cannot.
+    /// Show what the kernel's devices and those of Vulkan can do here, and what would help where they cannot.
     #[command(long_about = DEVICES, after_long_help = AFTER_DEVICES)]
     Devices {
         /// Print JSON.
@@ -48,8 +48,9 @@ const RUN: &str = "\
 Run a pipeline of processes that share surfaces.
 
 Each participant is a process of its own. They agree on a format and a layout, share surfaces without copying a pixel, \
-wait for each other by fences, and write videos, pictures and a report. All devices are simulated: no GPU is needed, and \
-none is used. A pipeline may have a camera, a video output and a screen as well, which are the kernel's own devices.";
+wait for each other by fences, and write videos, pictures and a report. Devices are simulated: no GPU is needed, and none is used, \
+unless a pipeline says so. It may have a camera, a video output and a screen, which are the kernel's own devices, \
+participants that draw by Vulkan, windows of the Wayland compositor that runs, and Wayland clients of somebody else's.";
 
 const AFTER_RUN: &str = "\
 Examples:
@@ -60,11 +61,15 @@ Examples:
   handover run mine.toml --json | jq .streams
   handover run --backend linux               the same in dma-bufs, which devices can reach
   handover run camera                        a camera on a screen, two videos beside it; needs both, and a video output
+  handover run vulkan                        clients and a compositor on a GPU, or on Mesa's driver for the CPU
+  handover run wayland                       a clip, composed on a GPU, in a window of the compositor that runs, and two videos
+  handover run capture                       two videos of what a stock Wayland client shows
 
 Results in DIR:
   *.mp4          one for each encoder, playable up to the last frame even if the run was killed
   *-first.png, *-middle.png, *-last.png
                  of each preview; of a screen, NAME-last.png
+  waits.svg      some frames from the middle: who drew and read when, and who waited for whom
   report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied
 
 Exit codes:
@@ -75,10 +80,10 @@ Exit codes:
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
 
 const DEVICES: &str = "\
-Show what the kernel's devices can do here, and what would help where they cannot.
+Show what the kernel's devices and those of Vulkan can do here, and what would help where they cannot.
 
-Everything is tried once: each source of buffers makes a small one, each node is opened and asked. Kernel versions decide \
-nothing. Nothing is left behind.";
+Everything is tried once: each source of buffers makes a small one, each node is opened and asked, each device of Vulkan is opened. \
+Versions decide nothing. Nothing is left behind.";
 
 const AFTER_DEVICES: &str = "\
 Tiers, each with all of those before it:
@@ -140,7 +145,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera.
+    /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera, vulkan, wayland,
+    /// capture.
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: Option<PathBuf>,
     /// The clip: an MP4 file with an H.264 track. Default: the one the program carries.
@@ -155,9 +161,12 @@ struct Run {
     /// Print the report alone, as JSON.
     #[arg(long)]
     json: bool,
-    /// Where surfaces live. Default: software, or linux for a pipeline with a camera, an output or a screen.
+    /// Where surfaces live. Default: software, or linux for a pipeline with a real device.
     #[arg(long, value_name = "BACKEND", value_parser = clap::builder::PossibleValuesParser::new(Backend::WORDS))]
     backend: Option<String>,
+    /// Have the kernel's own fences in waits.svg. Takes root.
+    #[arg(long)]
+    trace: bool,
 }
 
 fn main() -> ExitCode {
@@ -165,10 +174,10 @@ fn main() -> ExitCode {
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
-        Command::Run(Run { pipeline, input, frames, out, json, backend }) => {
+        Command::Run(Run { pipeline, input, frames, out, json, backend, trace }) => {
             let colours = std::io::stderr().is_terminal();
             let backend = backend.as_deref().and_then(Backend::from_word);
-            run(&Arguments { pipeline, input, frames, backend, out, json, colours })
+            run(&Arguments { pipeline, input, frames, backend, out, trace, json, colours })
         }
     }
 }

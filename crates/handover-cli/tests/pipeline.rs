@@ -140,6 +140,48 @@ fn a_mailbox_cannot_be_copied() {
 }
 
 #[test]
+fn vulkan_is_for_those_who_draw_and_for_shared_surfaces() {
+    let drawn = RIGHT.replace("\"pattern\"", "\"pattern\"\ndevice = \"vulkan\"\ngpu = \"radeon\"");
+    let pattern = Pipeline::parse(&drawn, "test.toml").unwrap().participants[0].clone();
+    assert!(pattern.needs_linux() && pattern.gpu.as_deref() == Some("radeon"));
+    says(
+        &RIGHT.replace("[\"a\"]", "[\"a\"]\ndevice = \"vulkan\""),
+        &["kind encoder does not use Vulkan", "test.toml:11:10", "allowed for: pattern, compositor"],
+    );
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\ngpu = \"x\""),
+        &["`gpu` means nothing to a participant of kind pattern", "with device = \"vulkan\""],
+    );
+    let copied = drawn.replace("[\"a\"]", "[\"a\"]\ncopies = true");
+    says(&copied, &["`a` cannot be copied through a socket", "test.toml:13:10", "leave `copies` out"]);
+    let alone = format!("{RIGHT}[[participant]]\nname = \"alone\"\nkind = \"pattern\"\ndevice = \"vulkan\"\n");
+    says(&alone, &["nobody reads `alone`", "draws into surfaces that others read"]);
+    let held =
+        "[[participant]]\nname = \"c\"\nkind = \"compositor\"\nreads = [\"a\"]\ndevice = \"vulkan\"\nhold_ms = 5\n";
+    says(
+        &format!("{RIGHT}{held}[[participant]]\nname = \"p\"\nkind = \"preview\"\nreads = [\"c\"]\n"),
+        &["`hold_ms` means nothing to a participant of kind compositor on Vulkan", "on a simulated device"],
+    );
+}
+
+#[test]
+fn windows_have_titles_and_programs_commands() {
+    let window = RIGHT.replace("\"encoder\"", "\"window\"\ntitle = \"A card\"");
+    assert!(Pipeline::parse(&window, "test.toml").unwrap().participants[1].needs_linux());
+    says(&window.replace("A card", "a\\u0007b"), &["the title cannot be used", "test.toml:10:9"]);
+    let program = |keys: &str| RIGHT.replace("\"pattern\"", &format!("\"program\"\n{keys}"));
+    let right = Pipeline::parse(&program("command = [\"weston-simple-egl\", \"-f\"]"), "test.toml").unwrap();
+    assert_eq!(right.participants[0].kind, Kind::Program { command: vec!["weston-simple-egl".into(), "-f".into()] });
+    for keys in ["", "command = []", "command = [\"\"]", "command = [\"a\", \"\\u0000\"]"] {
+        says(&program(keys), &["no command that the program `a` could run", "command = [\"weston-simple-egl\"]"]);
+    }
+    says(
+        &RIGHT.replace("\"pattern\"", "\"pattern\"\ncommand = [\"a\"]"),
+        &["`command` means nothing to a participant of kind pattern", "allowed for: program"],
+    );
+}
+
+#[test]
 fn an_export_must_be_for_reading() {
     let with = |flags: &str| RIGHT.replace("\"pattern\"", &format!("\"pattern\"\nexport = [{flags}]"));
     says(&with("\"write\""), &["test.toml:6:10", "nobody can read", "add \"read\""]);

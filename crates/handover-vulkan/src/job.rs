@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use ash::vk;
 use handover::backend::linux::SyncFile;
+use handover::backend::linux::sync_file::Status;
 use handover::{Access, Blocked, Deadline, Error, Kind, Monotonic, Region, Result, Stage, acquire};
 
 use crate::error::refused;
-use crate::gpu::Gpu;
+use crate::gpu::{Core, Gpu};
 use crate::image::{Image, whole};
+use crate::record::Recorder;
 use crate::sync::Semaphore;
 
 /// A job that was submitted. Dropped, it goes on; what it uses is kept until it has ended.
@@ -53,36 +55,6 @@ impl fmt::Debug for Submitted {
     }
 }
 
-/// Where a job's commands go.
-pub struct Recorder<'a> {
-    gpu: &'a Gpu,
-    commands: vk::CommandBuffer,
-    extra: Vec<Box<dyn Send>>,
-}
-
-impl fmt::Debug for Recorder<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Recorder").field(&self.commands).finish()
-    }
-}
-
-impl Recorder<'_> {
-    /// The device.
-    pub fn gpu(&self) -> &Gpu {
-        self.gpu
-    }
-
-    /// The commands, for code that records its own. They are begun, and ended by the submission.
-    pub fn raw(&self) -> vk::CommandBuffer {
-        self.commands
-    }
-
-    /// Keeps something until the job has ended.
-    pub fn keep(&mut self, what: impl Send + 'static) {
-        self.extra.push(Box::new(what));
-    }
-}
-
 impl Retired {
     fn new(gpu: &Gpu) -> Result<Self> {
         let stage = Stage::Access;
@@ -103,9 +75,13 @@ impl Retired {
         }
     }
 
-    fn has_ended(&self, device: &ash::Device) -> bool {
-        // SAFETY: the fence is one of this device. A lost device has ended everything.
-        !matches!(unsafe { device.get_fence_status(self.done) }, Ok(false))
+    fn has_ended(&self, core: &Core) -> bool {
+        // SAFETY: the fence is one of this device.
+        match unsafe { core.device.get_fence_status(self.done) } {
+            Ok(ended) => ended,
+            // A lost device has ended everything. Any other error says nothing.
+            Err(result) => core.noticed(result) == vk::Result::ERROR_DEVICE_LOST,
+        }
     }
 
     /// The job has ended, or was never submitted.
@@ -119,21 +95,24 @@ impl Retired {
 
 impl Gpu {
     /// Acquires `set`, runs a job that waits for whatever pends on it, and releases it after the job. Waits on the CPU only for other
-    /// CPUs, not beyond `deadline`.
+    /// CPUs, and for a driver that takes or gives no sync_file; not beyond `deadline`.
     ///
     /// # Errors
-    /// Those of [`acquire()`](handover::acquire()) and of [`submit`](Self::submit). After an error of the submission nothing runs.
+    /// [`Kind::Timeout`] after the submission: the driver gave no fence of the end and the job still runs. Its lease then ends with
+    /// the next job of this device, or with [`reap`](Self::reap), once it has ended. Those of [`acquire()`](handover::acquire()) and of [`submit`](Self::submit). After an error of the submission nothing runs.
     pub fn run(
         &self,
         set: &[(&Image, Access)],
         deadline: Deadline,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<()>,
     ) -> Result<Submitted> {
+        // A job that ran into its deadline may hold what is wanted now, and have ended since.
+        self.reap();
         let wishes: Vec<_> = set.iter().map(|(image, access)| (image.surface(), *access, Region::WHOLE)).collect();
         let (lease, pending) = acquire(&wishes, deadline)?.collect()?;
-        let mut submitted = self.start(set, pending.as_slice(), record)?;
+        let mut submitted = self.start(set, (pending.as_slice(), deadline), Direction::In, record)?;
         // From here on the device works: the lease ends after it, whatever happens.
-        if let Err(error) = submitted.settle() {
+        if let Err(error) = submitted.settle(deadline) {
             submitted.keep(lease);
             return Err(error);
         }
@@ -170,8 +149,9 @@ impl Gpu {
         waits: &[SyncFile],
         record: impl FnOnce(&mut Recorder<'_>) -> Result<()>,
     ) -> Result<Submitted> {
-        let mut submitted = self.start(set, waits, record)?;
-        submitted.settle()?;
+        let deadline = Deadline::after(PATIENCE);
+        let mut submitted = self.start(set, (waits, deadline), Direction::In, record)?;
+        submitted.settle(deadline)?;
         Ok(submitted)
     }
 
@@ -179,7 +159,8 @@ impl Gpu {
     fn start(
         &self,
         set: &[(&Image, Access)],
-        waits: &[SyncFile],
+        waits: (&[SyncFile], Deadline),
+        from: Direction,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<()>,
     ) -> Result<Submitted> {
         self.reap();
@@ -192,7 +173,7 @@ impl Gpu {
             }
         }
         let mut job = Retired::new(self)?;
-        match self.fill(&mut job, set, waits, record) {
+        match self.fill(&mut job, set, waits, from, record) {
             Ok(signals) => Ok(Submitted { gpu: self.clone(), job: Some(job), signals, end: None }),
             Err(error) => {
                 job.destroy(&self.core.device);
@@ -205,7 +186,8 @@ impl Gpu {
         &self,
         job: &mut Retired,
         set: &[(&Image, Access)],
-        waits: &[SyncFile],
+        waits: (&[SyncFile], Deadline),
+        from: Direction,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<()>,
     ) -> Result<Option<Semaphore>> {
         let stage = Stage::Access;
@@ -220,8 +202,8 @@ impl Gpu {
         let begin = vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
         // SAFETY: the buffer is new.
         unsafe { device.begin_command_buffer(commands, &begin) }.map_err(refused(stage, "record a job"))?;
-        self.transfer(commands, set, Direction::In);
-        let mut recorder = Recorder { gpu: self, commands, extra: Vec::new() };
+        self.transfer(commands, set, from);
+        let mut recorder = Recorder { gpu: self, commands, set, extra: Vec::new() };
         let recorded = record(&mut recorder);
         job.extra = recorder.extra;
         recorded?;
@@ -229,10 +211,11 @@ impl Gpu {
         // SAFETY: the buffer is being recorded.
         unsafe { device.end_command_buffer(commands) }.map_err(refused(stage, "record a job"))?;
 
+        let (waits, deadline) = waits;
         for fence in waits {
             match self.core.report.waits_for_sync_files {
                 true => job.semaphores.push(self.waits_for(fence)?),
-                false => fence.wait(Deadline::after(PATIENCE))?,
+                false => until_over(fence, deadline)?,
             }
         }
         let waits: Vec<vk::Semaphore> = job.semaphores.iter().map(|semaphore| semaphore.raw).collect();
@@ -255,6 +238,14 @@ impl Gpu {
         Ok(end)
     }
 
+    /// Brings images into being that this device has just made: until then, what a driver keeps beside the pixels is whatever the
+    /// memory held.
+    pub(crate) fn bring_into_being(&self, images: &[Image]) -> Result<()> {
+        let set: Vec<_> = images.iter().map(|image| (image, Access::Write)).collect();
+        let deadline = Deadline::after(PATIENCE);
+        self.start(&set, (&[], deadline), Direction::New, |_| Ok(()))?.wait(deadline)
+    }
+
     /// Records that images come from the outside, or go there.
     fn transfer(&self, commands: vk::CommandBuffer, set: &[(&Image, Access)], direction: Direction) {
         let inner = &self.core;
@@ -269,6 +260,11 @@ impl Gpu {
                 .image(image.raw())
                 .subresource_range(whole());
             match direction {
+                Direction::New => barrier
+                    .old_layout(vk::ImageLayout::UNDEFINED)
+                    .dst_access_mask(ours)
+                    .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+                    .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED),
                 Direction::In => barrier
                     .dst_access_mask(ours)
                     .src_queue_family_index(inner.outside)
@@ -287,11 +283,10 @@ impl Gpu {
         }
     }
 
-    /// Frees what jobs needed that have ended.
-    fn reap(&self) {
+    /// Frees what jobs needed that have ended and whose [`Submitted`] is gone. Every submission does it first.
+    pub fn reap(&self) {
         let mut retired = self.jobs.retired.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (ended, pending) =
-            std::mem::take(&mut *retired).into_iter().partition(|job| job.has_ended(&self.core.device));
+        let (ended, pending) = std::mem::take(&mut *retired).into_iter().partition(|job| job.has_ended(&self.core));
         *retired = pending;
         drop(retired);
         let ended: Vec<Retired> = ended;
@@ -304,13 +299,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy)]
 enum Direction {
+    /// Nobody has had it: it comes from nowhere, and holds nothing.
+    New,
     In,
     Out,
 }
 
 impl Submitted {
     /// Asks for the fence of the end. Without one nobody may go on, so the CPU waits for the end itself.
-    fn settle(&mut self) -> Result<()> {
+    fn settle(&mut self, deadline: Deadline) -> Result<()> {
         let Some(job) = self.job.as_mut() else { return Ok(()) };
         if let Some(semaphore) = self.signals.take() {
             let fence = self.gpu.fence_of(&semaphore);
@@ -320,7 +317,7 @@ impl Submitted {
                 return Ok(());
             }
         }
-        wait(&self.gpu, job.done, Deadline::after(PATIENCE))
+        wait(&self.gpu, job.done, deadline)
     }
 
     /// Keeps something until it has ended.
@@ -337,7 +334,7 @@ impl Submitted {
 
     /// Has it ended?
     pub fn has_ended(&self) -> bool {
-        self.job.as_ref().is_none_or(|job| job.has_ended(&self.gpu.core.device))
+        self.job.as_ref().is_none_or(|job| job.has_ended(&self.gpu.core))
     }
 
     /// Waits on the CPU.
@@ -346,6 +343,14 @@ impl Submitted {
     /// [`Kind::Timeout`]; [`Kind::Os`] with ENODEV: the device is lost.
     pub fn wait(&self, deadline: Deadline) -> Result<()> {
         self.job.as_ref().map_or(Ok(()), |job| wait(&self.gpu, job.done, deadline))
+    }
+}
+
+/// Waits on the CPU until a fence has ended. One that failed has ended too: the device would go on as well (S22).
+fn until_over(fence: &SyncFile, deadline: Deadline) -> Result<()> {
+    match fence.wait(deadline) {
+        Err(error) if !matches!(fence.status(), Ok(Status::Failed(_))) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -367,7 +372,7 @@ fn wait(gpu: &Gpu, done: vk::Fence, deadline: Deadline) -> Result<()> {
 impl Drop for Submitted {
     fn drop(&mut self) {
         let Some(job) = self.job.take() else { return };
-        if job.has_ended(&self.gpu.core.device) {
+        if job.has_ended(&self.gpu.core) {
             job.destroy(&self.gpu.core.device);
         } else {
             self.gpu.jobs.retired.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(job);

@@ -23,13 +23,15 @@ mod image;
 mod job;
 mod offer;
 pub mod paint;
+mod record;
 mod sync;
 
 pub use ash;
 pub use gpu::{Complaint, Complaints, Extension, Gpu, Options, Report, list};
 pub use image::Image;
-pub use job::{Recorder, Submitted};
+pub use job::Submitted;
 pub use offer::Support;
+pub use record::Recorder;
 pub use sync::TimelineSemaphore;
 
 /// The example of the README, compiled.

@@ -183,9 +183,18 @@ fn images_belong_to_one_device_and_one_use() {
         is(&error, Stage::Access, &Kind::Invalid, &["an image of", "on this device"]);
         let set = [(&image, Access::Write)];
         let paint = gpu.run(&set, soon(), |recorder| painter.scene(recorder, &elsewhere, 0, 0));
-        is(&refusal("a target of another device", paint), Stage::Access, &Kind::Invalid, &["another device"]);
+        is(&refusal("a target of another device", paint), Stage::Access, &Kind::Invalid, &["not have it in its set"]);
+        // What is not in the set is neither taken from the outside nor kept until the job has ended.
+        let second = gpu.image(&surface, SurfaceUsages::RENDER).unwrap();
+        let paint = gpu.run(&set, soon(), |recorder| painter.scene(recorder, &second, 0, 0));
+        is(&refusal("a target beside the set", paint), Stage::Access, &Kind::Invalid, &["not have it in its set"]);
+        let read = [(&image, Access::Read)];
+        let paint = gpu.run(&read, soon(), |recorder| painter.scene(recorder, &image, 0, 0));
+        is(&refusal("a target that is read", paint), Stage::Access, &Kind::Invalid, &["write access"]);
         // Two devices may have the same surface, one after the other.
         let theirs = Painter::new(&other).unwrap();
+        let paint = gpu.run(&set, soon(), |recorder| theirs.scene(recorder, &image, 0, 0));
+        is(&refusal("another's painter", paint), Stage::Access, &Kind::Invalid, &["painter of another device"]);
         draw(gpu, &painter, &image).unwrap();
         draw(&other, &theirs, &elsewhere).unwrap();
         assert_drawn(&surface);

@@ -1,5 +1,7 @@
 //! `handover devices`: what the kernel's devices of this machine can do, and what would help where they cannot.
 
+mod vulkan;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::columns::printable;
 use crate::run::FAILED;
+use vulkan::Found;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -17,9 +20,10 @@ const DIM: Style = Style::new().dimmed();
 /// Probes, and shows what was found on standard output.
 pub fn devices(as_json: bool) -> ExitCode {
     let report = probe::probe();
+    let vulkan = Found::look();
     // Whoever closed the pipe has seen enough.
     let _ = if as_json {
-        match serde_json::to_string_pretty(&value(&report)) {
+        match serde_json::to_string_pretty(&value(&report, &vulkan)) {
             Ok(json) => writeln!(std::io::stdout(), "{json}"),
             Err(error) => {
                 anstream::eprintln!("error: the report: {error}");
@@ -27,12 +31,12 @@ pub fn devices(as_json: bool) -> ExitCode {
             }
         }
     } else {
-        write!(anstream::stdout(), "{}", text(&report))
+        write!(anstream::stdout(), "{}", text(&report, &vulkan))
     };
     ExitCode::SUCCESS
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report, vulkan: &Found) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{BOLD}Tier: {}{BOLD:#}", report.tier);
     if let Some(next) = &report.next {
@@ -47,6 +51,7 @@ fn text(report: &Report) -> String {
     line(&mut text, "sync files", &report.sync_file);
     nodes(&mut text, "DRM nodes", "/dev/dri", &report.drm);
     nodes(&mut text, "V4L2 nodes", "/dev/video*", &report.video);
+    vulkan.write(&mut text);
     text
 }
 
@@ -89,7 +94,7 @@ fn help(refusal: &Refusal) -> String {
     if refusal.help.is_empty() { String::new() } else { format!(". {DIM}What helps: {}{DIM:#}", refusal.help) }
 }
 
-fn value(report: &Report) -> Value {
+fn value(report: &Report, vulkan: &Found) -> Value {
     json!({
         "tier": report.tier.name(),
         "next": report.next.as_ref().map(refusal),
@@ -101,6 +106,7 @@ fn value(report: &Report) -> Value {
         "sync_file": answer(&report.sync_file),
         "drm": report.drm.iter().map(node).collect::<Vec<_>>(),
         "video": report.video.iter().map(node).collect::<Vec<_>>(),
+        "vulkan": vulkan.value(),
     })
 }
 

@@ -56,7 +56,7 @@ impl From<&Metadata> for Description {
 /// What a block of the simulated device `blocks` says: header, width, height, format, offset of the compression plane. A block
 /// of anybody else says nothing here.
 fn picture(block: &Block) -> Option<Picture> {
-    if block.header()? != Device::BLOCKS.header() {
+    if block.header() != Device::BLOCKS.header() {
         return None;
     }
     let (extent, format) = (Extent::new(block.dword(2)?, block.dword(3)?).ok()?, Fourcc(block.dword(4)?));

@@ -38,6 +38,15 @@ impl ReadAccount {
     }
 }
 
+/// Does `work`. With its result, the bytes that were read meanwhile, what it takes to find out among them.
+pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = rchar();
+    let result = work();
+    let bytes =
+        before.zip(rchar()).map(|((before, _), (after, look))| after.saturating_sub(before).saturating_add(look));
+    (result, bytes.unwrap_or(0))
+}
+
 /// The kernel's `rchar` as it was before this look, and the bytes the look took.
 fn rchar() -> Option<(u64, u64)> {
     let mut text = [0; 512];

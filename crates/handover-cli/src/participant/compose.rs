@@ -7,7 +7,7 @@ use crate::draw::{Area, Canvas, Pixels, blend_row};
 use crate::media::colour::PIXEL;
 
 /// Opaque black: what shows where nothing lies.
-const BACKGROUND: u32 = 0xff00_0000;
+pub(super) const BACKGROUND: u32 = 0xff00_0000;
 
 /// Lays the inputs over each other, the first one at the bottom, all from the top left.
 pub(super) fn compositor(ends: &mut Ends, desk: &mut Desk) -> Result<()> {
@@ -50,7 +50,7 @@ fn round(ends: &mut Ends, desk: &mut Desk, put: &mut impl FnMut(&mut Pixels, usi
 }
 
 /// Blends a picture over the canvas, its top left at column and row `at`; what reaches beyond is cut off.
-fn place(canvas: &mut Pixels, (x, y): (usize, usize), picture: &Pixels) {
+pub(super) fn place(canvas: &mut Pixels, (x, y): (usize, usize), picture: &Pixels) {
     let (to_stride, from_stride) = (canvas.stride(), picture.stride());
     let rows = canvas.bytes_mut().chunks_exact_mut(to_stride).skip(y);
     for (to, from) in rows.zip(picture.bytes().chunks_exact(from_stride)) {

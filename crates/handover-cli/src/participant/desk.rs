@@ -8,7 +8,7 @@ use handover::transport::{Channel, Traffic};
 use handover::{Deadline, Stage};
 
 use super::account::{self, ReadAccount};
-use super::event::{Event, Held, Sockets, Tally, Times};
+use super::event::{Drawn, Event, Held, Sockets, Tally, Times};
 use super::status::Notes;
 use super::{Failure, Result};
 
@@ -94,10 +94,10 @@ impl Desk {
         };
     }
 
-    /// A frame of our own was submitted at `time`.
-    pub(super) fn submitted(&mut self, frame: u64, time: u64) -> Result<()> {
+    /// A frame of our own was submitted.
+    pub(super) fn submitted(&mut self, drawn: Drawn) -> Result<()> {
         self.tally.submitted += 1;
-        self.times.submitted.push((frame, time));
+        self.times.submitted.push(drawn);
         self.send_full_batch()
     }
 

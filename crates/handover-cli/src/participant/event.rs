@@ -49,10 +49,23 @@ pub struct Exported {
 /// Times on `CLOCK_MONOTONIC`, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
-    /// Number of a frame of its own, and when it was submitted.
-    pub submitted: Vec<(u64, u64)>,
+    /// Its own frames.
+    pub submitted: Vec<Drawn>,
     /// What it read.
     pub held: Vec<Held>,
+}
+
+/// One frame of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// Its number.
+    pub frame: u64,
+    /// When it asked for a surface that nobody uses.
+    pub asked: u64,
+    /// When it had one.
+    pub from: u64,
+    /// When it submitted the frame.
+    pub to: u64,
 }
 
 /// One frame of a peer, from the granted lease to its release.
@@ -62,6 +75,8 @@ pub struct Held {
     pub input: usize,
     /// Number of the frame in its stream.
     pub frame: u64,
+    /// When it began to wait for the next frame.
+    pub asked: u64,
     /// When READ access was granted.
     pub from: u64,
     /// When it was given back.
@@ -93,6 +108,65 @@ pub struct Tally {
     pub ended_at: Option<u64>,
     /// Readers that never took part.
     pub without: Vec<Without>,
+    /// Its device of Vulkan, if it draws by one.
+    pub vulkan: Option<Vulkan>,
+}
+
+/// A device of Vulkan: what its driver says of it, and its part in a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vulkan {
+    /// Name of the device.
+    pub device: String,
+    /// "discrete", "integrated", "virtual", "cpu" or "other".
+    pub class: String,
+    /// Name of the driver, and what it says about itself.
+    pub driver: String,
+    /// Version of Vulkan.
+    pub version: String,
+    /// Of the extensions that matter here, those it has.
+    pub extensions: Vec<String>,
+    /// Those it has not.
+    pub missing: Vec<Missing>,
+    /// Can its jobs wait for a sync_file? Else the CPU waits in their stead.
+    pub waits_for_sync_files: bool,
+    /// Can the end of a job become a sync_file? Else the CPU waits for it.
+    pub gives_sync_files: bool,
+    /// Can a timeline of the kernel be a semaphore?
+    pub shares_timelines: bool,
+    /// Does the driver put fences into the buffers of its jobs by itself? "yes" or "none was seen", measured once.
+    pub attaches_fences: String,
+    /// What it draws to and samples.
+    pub images: Vec<Images>,
+    /// Jobs of the run.
+    pub jobs: u64,
+    /// Fences of others that its jobs waited for on the device.
+    pub fences_taken: u64,
+    /// Jobs whose fence went to those who come next. The others had ended when they were handed on.
+    pub fences_given: u64,
+}
+
+/// An extension that a driver has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// As the specification names it.
+    pub name: String,
+    /// What is not to be had without it.
+    pub gives: String,
+}
+
+/// Images of one producer's surfaces, as they were negotiated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// Name of the producer.
+    pub of: String,
+    /// The format.
+    pub format: String,
+    /// The modifier.
+    pub modifier: String,
+    /// Planes in memory.
+    pub planes: usize,
+    /// Are there planes besides those of the format? They hold compression.
+    pub compressed: bool,
 }
 
 /// A reader that a producer went on without.

@@ -10,6 +10,8 @@ use handover::stream::{Consumer, Delivery, Frame, Waited};
 use handover::transport::{Channel, Traffic};
 use handover::{Access, Deadline, Device, Error, Format, Kind, Lease, Region, Stage, Surface, acquire};
 
+use handover_vulkan::Submitted;
+
 use super::account::now;
 use super::desk::{Desk, timed};
 use super::event::{Held as Holding, InputTally};
@@ -17,6 +19,9 @@ use super::job::InputJob;
 use super::pixels::from_memory;
 use super::{Failure, Result};
 use crate::draw::{Canvas, Pixels};
+
+/// How long a job may take whose fence the kernel does not take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One producer that is read.
 pub(super) struct Input {
@@ -37,7 +42,8 @@ enum Link {
 /// A frame that a device has, with READ access. The access ends before the frame does.
 pub(super) struct Taking {
     access: (Lease, Frame),
-    from: u64,
+    /// When it was asked for, and when it came.
+    came: (u64, u64),
 }
 
 impl Held for Taking {
@@ -107,32 +113,36 @@ impl Input {
     }
 
     fn next_shared(&mut self, desk: &mut Desk) -> Result<Taken> {
+        let asked = now();
         let Some((frame, lease)) = self.wait()? else { return Ok(Taken::End) };
-        let from = now();
+        let came = (asked, now());
         desk.stage(Stage::Access);
         self.copy_out(&lease, frame.surface(), desk)?;
         if !self.hold.is_zero() {
             desk.hold(self.hold);
         }
         desk.stage(Stage::Release);
-        self.release(frame, lease, from, desk)?;
+        lease.release()?;
+        self.release(frame, came, desk)?;
         Ok(Taken::Frame)
     }
 
     /// The next frame, for a device that knows no fences: all of them have ended. `None`: none will come.
     pub(super) fn take(&mut self, desk: &Desk) -> Result<Option<Taking>> {
         desk.stage(Stage::Acquire);
+        let asked = now();
         let taken = self.wait()?;
         desk.stage(Stage::Access);
-        Ok(taken.map(|(frame, lease)| Taking { access: (lease, frame), from: now() }))
+        Ok(taken.map(|(frame, lease)| Taking { access: (lease, frame), came: (asked, now()) }))
     }
 
     /// The next frame, for a device that waits for fences itself: what pends is given along.
     pub(super) fn take_with_fence(&mut self, desk: &Desk) -> Result<Option<(Taking, Option<SyncFile>)>> {
         desk.stage(Stage::Acquire);
+        let asked = now();
         let Some((frame, (lease, fence))) = self.wait_for(collect)? else { return Ok(None) };
         desk.stage(Stage::Access);
-        Ok(Some((Taking { access: (lease, frame), from: now() }, fence)))
+        Ok(Some((Taking { access: (lease, frame), came: (asked, now()) }, fence)))
     }
 
     /// Copies the pixels of a surface to [`Input::pixels`].
@@ -146,26 +156,47 @@ impl Input {
         Ok(())
     }
 
-    /// How many surfaces its producer has.
-    pub(super) fn surfaces(&self) -> u32 {
+    /// The surfaces of its producer; none if they are copied.
+    pub(super) fn surfaces(&self) -> &[Surface] {
         match &self.link {
-            Link::Shared(consumer) => u32::try_from(consumer.surfaces().len()).unwrap_or(u32::MAX),
-            Link::Copied(_) => 0,
+            Link::Shared(consumer) => consumer.surfaces(),
+            Link::Copied(_) => &[],
         }
     }
 
     /// The device is done with a frame.
-    pub(super) fn done(&mut self, Taking { access: (lease, frame), from }: Taking, desk: &mut Desk) -> Result<()> {
+    pub(super) fn done(&mut self, taking: Taking, desk: &mut Desk) -> Result<()> {
+        self.give_back(taking, Lease::release, desk)
+    }
+
+    /// The device will be done with a frame when a job ends that has been submitted. Who uses the surface next waits for that.
+    pub(super) fn done_after(&mut self, taking: Taking, job: &Submitted, desk: &mut Desk) -> Result<()> {
+        let release = |lease: Lease| match job.fence() {
+            None => lease.release(),
+            Some(fence) => lease.release_after(fence).or_else(|unattached| {
+                job.wait(Deadline::after(PATIENCE))?;
+                unattached.lease.release()
+            }),
+        };
+        self.give_back(taking, release, desk)
+    }
+
+    fn give_back(
+        &mut self,
+        Taking { access: (lease, frame), came }: Taking,
+        release: impl FnOnce(Lease) -> handover::Result<()>,
+        desk: &mut Desk,
+    ) -> Result<()> {
         desk.stage(Stage::Release);
-        self.release(frame, lease, from, desk)?;
+        release(lease)?;
+        self.release(frame, came, desk)?;
         self.tally.taken += 1;
         desk.stage(Stage::Access);
         Ok(())
     }
 
-    fn release(&self, frame: Frame, lease: Lease, from: u64, desk: &mut Desk) -> Result<()> {
-        lease.release()?;
-        let held = Holding { input: self.index, frame: frame.number(), from, to: now() };
+    fn release(&self, frame: Frame, (asked, from): (u64, u64), desk: &mut Desk) -> Result<()> {
+        let held = Holding { input: self.index, frame: frame.number(), asked, from, to: now() };
         match frame.release() {
             // A producer that is gone needs its surface no more.
             Err(error) if *error.kind() != Kind::PeerGone => return Err(error.into()),

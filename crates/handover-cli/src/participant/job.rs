@@ -23,7 +23,7 @@ pub struct Job {
     pub name: String,
     /// What it does.
     pub work: Work,
-    /// Name of its simulated device.
+    /// Name of its simulated device; of no meaning to one that is real.
     pub device: String,
     /// Frames in seconds.
     pub rate: (u32, u32),
@@ -59,6 +59,13 @@ pub enum Work {
     },
     /// Lays its inputs over each other.
     Compositor,
+    /// Draws by Vulkan.
+    Vulkan {
+        /// Part of the name of its device; `None`: the first that will do.
+        gpu: Option<String>,
+        /// What.
+        paint: Paint,
+    },
     /// Puts its inputs side by side.
     Blend {
         /// Tiles in a row.
@@ -97,6 +104,29 @@ pub enum Work {
         /// Where the picture of it goes.
         directory: FilePath,
     },
+    /// Shows in a window.
+    Window {
+        /// What stands over it; `None`: the participant's name.
+        title: Option<String>,
+    },
+    /// Runs a Wayland client.
+    Program {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+}
+
+/// What is drawn by Vulkan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paint {
+    /// A scene that moves.
+    Scene {
+        /// Chooses its colours.
+        index: u32,
+    },
+    /// Its inputs, over each other.
+    Layers,
 }
 
 /// A path as its bytes: JSON has only text, and a path need not be UTF-8.
@@ -128,15 +158,18 @@ pub enum Source {
         /// The card.
         node: FilePath,
     },
+    /// The producer's own device: its driver makes them.
+    Own,
 }
 
 impl Source {
-    /// Opens it.
+    /// Opens it. `None`: it is the producer's own device, which it has.
     ///
     /// # Errors
     /// There is no such node, or this user may not open it.
-    pub fn open(&self) -> handover::Result<Arc<dyn Backend>> {
-        Ok(match self {
+    pub fn open(&self) -> handover::Result<Option<Arc<dyn Backend>>> {
+        Ok(Some(match self {
+            Self::Own => return Ok(None),
             Self::Software => Arc::new(Software),
             Self::Udmabuf => Arc::new(Udmabuf::open()?),
             Self::Dumb { node } => {
@@ -145,7 +178,7 @@ impl Source {
                 card.leave_screens()?;
                 Arc::new(Dumb::of(card))
             }
-        })
+        }))
     }
 }
 
@@ -166,6 +199,8 @@ pub struct Surfaces {
     pub usages: u32,
     /// Where their memory comes from.
     pub source: Source,
+    /// May anybody write who has it? Devices want that even to read.
+    pub open: bool,
 }
 
 /// One producer that is read.
@@ -205,6 +240,9 @@ pub struct BadJob(pub &'static str);
 impl Job {
     /// The device.
     pub fn device(&self) -> Result<Device, BadJob> {
+        if matches!(self.work, Work::Vulkan { .. }) {
+            return Ok(Device::DRIVER);
+        }
         Device::from_name(&self.device).ok_or(BadJob("device"))
     }
 
@@ -221,7 +259,7 @@ impl Job {
 
 impl Surfaces {
     /// For the job of a participant that allocates by this agreement.
-    pub fn of(agreement: &Agreement, count: u32, source: &Source) -> Option<Self> {
+    pub fn of(agreement: &Agreement, count: u32, source: &Source, open: bool) -> Option<Self> {
         Some(Self {
             count,
             format: agreement.format?.fourcc().0,
@@ -230,6 +268,7 @@ impl Surfaces {
             offset_align: agreement.offset_align.get(),
             usages: agreement.usages.bits(),
             source: source.clone(),
+            open,
         })
     }
 

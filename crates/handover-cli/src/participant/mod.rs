@@ -21,10 +21,13 @@ pub mod job;
 mod output;
 mod pixels;
 mod preview;
+mod program;
 mod screen;
 mod source;
 pub mod status;
 mod video_output;
+mod vulkan;
+mod window;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -32,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use handover::negotiate::SurfaceUsages;
 use handover::transport::{Channel, Traffic};
 use handover::{Deadline, Stage};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -39,9 +43,10 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use desk::{Desk, micros, timed};
 use event::{Event, InputTally};
 use input::Input;
-use job::{BadJob, Job, Work};
+use job::{BadJob, Job, Paint, Work};
 use output::Output;
 use status::Notes;
+use vulkan::Studio;
 
 /// The hidden subcommand.
 pub const COMMAND: &str = "participant";
@@ -172,6 +177,10 @@ impl Ends {
 fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
     let hold = Duration::from_millis(job.hold_ms);
     let device = job.device()?;
+    let mut studio = match &job.work {
+        Work::Vulkan { gpu, .. } => Some(Studio::open(gpu.as_deref())?),
+        _ => None,
+    };
     let outputs = sockets.split_off(job.inputs.len().min(sockets.len()));
     let mut turns: Vec<_> = job.inputs.iter().zip(sockets).enumerate().collect();
     turns.sort_by_key(|(_, (input, _))| input.turn);
@@ -183,27 +192,27 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
             desk.tally.inputs.push(InputTally { producer, gone: true, ..InputTally::default() });
             return Ok(());
         };
+        if let Some(studio) = &mut studio {
+            studio.meet(&producer, input.surfaces(), SurfaceUsages::SAMPLE)?;
+        }
         inputs.push(input);
     }
     inputs.sort_by_key(Input::index);
-    let mut ends = Ends { inputs, output: Output::new(job, outputs, desk)? };
+    let mut ends = Ends { inputs, output: Output::new(job, outputs, studio.as_mut(), desk)? };
     desk.begin_streaming(ends.traffic());
     // Clips are opened and codecs made first; no surface is waited for yet.
     desk.stage(Stage::Access);
-    let result = match &job.work {
-        Work::Clip { input } => source::clip(job, input.clone(), &mut ends.output, desk),
-        Work::Overlay => source::overlay(job, &mut ends.output, desk),
-        Work::Pattern { index } => source::pattern(job, *index, &mut ends.output, desk),
-        Work::Compositor => compose::compositor(&mut ends, desk),
-        Work::Blend { columns, tile } => compose::blend(*columns, *tile, &mut ends, desk),
-        Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
-        Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
-        Work::Camera { node } => camera::camera(job, node.clone(), &mut ends.output, desk),
-        Work::Output { node } => video_output::output(node.clone(), &mut ends.inputs, desk),
-        Work::Screen { node, linger_ms, directory } => {
-            let linger = Duration::from_millis(*linger_ms);
-            screen::screen(job, node.clone(), linger, directory.clone(), &mut ends.inputs, desk)
+    let result = match (&job.work, &mut studio) {
+        (Work::Vulkan { paint, .. }, Some(studio)) => {
+            let result = match paint {
+                Paint::Scene { index } => vulkan::scene(job, *index, &mut ends.output, studio, desk),
+                Paint::Layers => vulkan::layers(&mut ends, studio, desk),
+            };
+            desk.file_bytes += studio.file_bytes();
+            desk.tally.vulkan = Some(studio.account());
+            result
         }
+        (work, _) => play(job, work, &mut ends, desk),
     };
     // An error keeps the stage where it arose.
     let result = result.map_err(|failure| Failure { stage: failure.stage.or(Some(desk.current_stage())), ..failure });
@@ -213,6 +222,29 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
     desk.end_streaming(ends.traffic());
     settle(&ends, desk);
     result.and(finished)
+}
+
+/// What a participant does once its streams stand, without a device of Vulkan.
+fn play(job: &Job, work: &Work, ends: &mut Ends, desk: &mut Desk) -> Result<()> {
+    match work {
+        Work::Clip { input } => source::clip(job, input.clone(), &mut ends.output, desk),
+        Work::Overlay => source::overlay(job, &mut ends.output, desk),
+        Work::Pattern { index } => source::pattern(job, *index, &mut ends.output, desk),
+        Work::Compositor => compose::compositor(ends, desk),
+        Work::Blend { columns, tile } => compose::blend(*columns, *tile, ends, desk),
+        Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
+        Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
+        Work::Camera { node } => camera::camera(job, node.clone(), &mut ends.output, desk),
+        Work::Output { node } => video_output::output(node.clone(), &mut ends.inputs, desk),
+        Work::Screen { node, linger_ms, directory } => {
+            let linger = Duration::from_millis(*linger_ms);
+            screen::screen(job, node.clone(), linger, directory.clone(), &mut ends.inputs, desk)
+        }
+
+        Work::Window { title } => window::window(job, title.as_deref(), &mut ends.inputs, desk),
+        Work::Program { command } => program::program(job, command, &mut ends.output, desk),
+        Work::Vulkan { .. } => Err(Failure::new("no device of Vulkan")),
+    }
 }
 
 /// Adds what the streams counted to the tally.

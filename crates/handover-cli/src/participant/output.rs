@@ -1,29 +1,36 @@
 //! The frames a participant makes: drawn in memory of its own, then written into a surface that its readers share, and
 //! into the sockets of those that want copies.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use handover::stream::{ConsumerId, Delivery, Draft, Producer};
+use handover::negotiate::SurfaceUsages;
+use handover::stream::{ConsumerId, Delivery, Draft, Producer, Published, Undrawn};
 use handover::transport::{Channel, Traffic};
 use handover::{
     Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Layout, Options, ReadOnly, Stage, Surface, ViewMut,
     Writers, allocate, flush,
 };
+use handover_vulkan::Submitted;
 
 use super::account::now;
 use super::desk::{Desk, micros, timed};
-use super::event::{Event, Exported, Without};
+use super::event::{Drawn, Event, Exported, Without};
 use super::job::{Job, OutputJob};
 use super::pixels::to_memory;
+use super::vulkan::Studio;
 use super::{Failure, Result};
 use crate::draw::Pixels;
 use crate::media::colour::PIXEL;
 
 /// How often a producer that waits for a surface looks whether it shall stop.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a job may take whose fence the kernel does not take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The side of a participant that others read.
 pub(super) struct Output {
@@ -35,6 +42,8 @@ pub(super) struct Output {
     /// Had it readers? Without any it draws for itself alone.
     had_readers: bool,
     pixels: Pixels,
+    /// When each draft that is out was asked for, and when it came; by the number of its frame.
+    begun: HashMap<u64, (u64, u64)>,
     /// What the producer had waited and sent when it was let go.
     past: Past,
 }
@@ -51,7 +60,7 @@ pub(super) struct Room(Option<Draft>);
 
 impl Output {
     /// Allocates what the job says, exports it to every reader, and waits until they have imported it.
-    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<Self> {
+    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, studio: Option<&mut Studio>, desk: &mut Desk) -> Result<Self> {
         let extent = job.extent()?;
         let mut this = Self {
             producer: None,
@@ -63,9 +72,10 @@ impl Output {
                 .all(|reader| reader.flags().is_ok_and(|flags| flags.contains(ExportFlags::EXPLICIT_FLUSH))),
             had_readers: !job.outputs.is_empty(),
             pixels: Pixels::new(extent),
+            begun: HashMap::new(),
             past: Past::default(),
         };
-        if let Some(surfaces) = allocate_for(job, extent, desk)? {
+        if let Some(surfaces) = allocate_for(job, extent, studio, desk)? {
             this.format = surfaces.first().and_then(Surface::format);
             this.producer = Some(Producer::new(surfaces)?);
         }
@@ -115,12 +125,13 @@ impl Output {
     }
 
     fn wait(&mut self, desk: &Desk) -> Result<Option<Room>> {
+        let asked = now();
         while let Some(producer) = &mut self.producer {
             if desk.is_stopping() {
                 return Ok(None);
             }
             match producer.next(Deadline::after(SLICE)) {
-                Ok(Some(draft)) => return Ok(Some(Room(Some(draft)))),
+                Ok(Some(draft)) => return Ok(Some(Room(Some(self.begin(draft, asked))))),
                 Ok(None) => self.let_go(),
                 Err(error) if error.is_timeout() => {}
                 Err(error) => return Err(error.into()),
@@ -145,7 +156,11 @@ impl Output {
             return Ok(self.wait(desk)?.and_then(|Room(draft)| draft));
         }
         match &mut self.producer {
-            Some(producer) if !desk.is_stopping() => Ok(producer.try_next()?),
+            Some(producer) if !desk.is_stopping() => {
+                let asked = now();
+                let draft = producer.try_next()?;
+                Ok(draft.map(|draft| self.begin(draft, asked)))
+            }
             _ => Ok(None),
         }
     }
@@ -154,10 +169,38 @@ impl Output {
     pub(super) fn publish(&mut self, draft: Draft, desk: &mut Desk) -> Result<()> {
         let Some(producer) = &mut self.producer else { return Ok(()) };
         desk.stage(Stage::Release);
-        let time = now();
+        let to = now();
         let published = producer.publish(draft)?;
+        self.published(published, to, desk)
+    }
+
+    /// Hands over what a job of a device draws, which need not have ended.
+    pub(super) fn publish_after(&mut self, draft: Draft, job: &Submitted, desk: &mut Desk) -> Result<()> {
+        let (Some(producer), Some(fence)) = (&mut self.producer, job.fence()) else { return self.publish(draft, desk) };
+        desk.stage(Stage::Release);
+        let to = now();
+        let published = match producer.publish_after(draft, fence) {
+            Ok(published) => published,
+            // A kernel before 6.0 takes no fence.
+            Err(Undrawn { draft, .. }) => {
+                job.wait(Deadline::after(PATIENCE))?;
+                producer.publish(draft)?
+            }
+        };
+        self.published(published, to, desk)
+    }
+
+    fn published(&mut self, published: Published, to: u64, desk: &mut Desk) -> Result<()> {
         desk.tally.dropped += u64::from(published.dropped);
-        desk.submitted(published.frame, time)
+        let frame = published.frame;
+        let (asked, from) = self.begun.remove(&frame).unwrap_or((to, to));
+        desk.submitted(Drawn { frame, asked, from, to })
+    }
+
+    /// Notes when a draft was asked for, and that it came now.
+    fn begin(&mut self, draft: Draft, asked: u64) -> Draft {
+        self.begun.insert(draft.frame(), (asked, now()));
+        draft
     }
 
     /// Hands the drawn pixels over.
@@ -231,15 +274,30 @@ fn write(view: &ViewMut<'_>, bytes: &[u8], stride: usize) -> handover::Result<()
     Ok(())
 }
 
-fn allocate_for(job: &Job, extent: Extent, desk: &Desk) -> Result<Option<Vec<Surface>>> {
+fn allocate_for(
+    job: &Job,
+    extent: Extent,
+    mut studio: Option<&mut Studio>,
+    desk: &Desk,
+) -> Result<Option<Vec<Surface>>> {
     let Some(surfaces) = &job.surfaces else { return Ok(None) };
     desk.stage(Stage::Allocate);
     let device: Device = job.device()?;
     let writes = job.outputs.iter().map(OutputJob::flags).collect::<Result<Vec<_>, _>>()?;
     let writes = writes.iter().any(|flags| flags.contains(ExportFlags::WRITE));
-    let writers = if writes { Writers::Open } else { Writers::Me };
-    let options = Options { surfaces: surfaces.count, writers, backend: surfaces.source.open()?, ..Options::default() };
-    Ok(Some(allocate(device, &surfaces.agreement(extent)?, &options)?))
+    let writers = if writes || surfaces.open { Writers::Open } else { Writers::Me };
+    let options = Options { surfaces: surfaces.count, writers, ..Options::default() };
+    let agreement = surfaces.agreement(extent)?;
+    let made = match (surfaces.source.open()?, &mut studio) {
+        (Some(backend), _) => allocate(device, &agreement, &Options { backend, ..options })?,
+        (None, Some(studio)) => studio.allocate(&agreement, &options)?,
+        (None, None) => return Err(Failure::new("surfaces of a device's own memory, and no device")),
+    };
+    if let Some(studio) = studio {
+        studio.meet(&job.name, &made, SurfaceUsages::RENDER)?;
+        studio.rehearse(&made)?;
+    }
+    Ok(Some(made))
 }
 
 fn exported(reader: &OutputJob, surface: &Surface, decision: handover::Decision) -> Result<Exported> {

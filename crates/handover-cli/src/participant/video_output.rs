@@ -24,7 +24,8 @@ pub(super) fn output(node: FilePath, inputs: &mut [Input], desk: &mut Desk) -> R
     let mut is_started = false;
     while let Some(taking) = input.take(desk)? {
         if !is_started && queue.queued() == 0 {
-            queue.set_layout(taking.surface().layout(), input.surfaces())?;
+            let surfaces = u32::try_from(input.surfaces().len()).unwrap_or(u32::MAX);
+            queue.set_layout(taking.surface().layout(), surfaces)?;
         }
         queue.queue(taking)?;
         if queue.queued() < QUEUED {

@@ -24,6 +24,7 @@ pub(super) struct Entry {
     pub(super) name: At<String>,
     pub(super) kind: At<String>,
     pub(super) device: Option<At<String>>,
+    pub(super) gpu: Option<At<String>>,
     pub(super) reads: Option<At<Vec<At<String>>>>,
     pub(super) extent: Option<At<Vec<i64>>>,
     pub(super) formats: Option<At<Vec<At<String>>>>,
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     pub(super) index: Option<At<i64>>,
     pub(super) node: Option<At<String>>,
     pub(super) linger_ms: Option<At<i64>>,
+    pub(super) title: Option<At<String>>,
+    pub(super) command: Option<At<Vec<String>>>,
 }
 
 /// The file, or one diagnostic.

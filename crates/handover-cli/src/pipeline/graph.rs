@@ -2,7 +2,7 @@
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::file::File;
-use super::types::Pipeline;
+use super::types::{Device, Participant, Pipeline};
 
 /// Checks what single participants cannot show. Names and indices are right already.
 pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnostics) {
@@ -10,7 +10,7 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
     if !pipeline.participants.iter().any(|participant| participant.kind.is_source()) {
         diagnostics.push(
             Diagnostic::new("the pipeline has no producer", raw.name.span(), "nothing in it makes frames")
-                .help("add a participant of kind clip, overlay, pattern or camera"),
+                .help("add a participant of kind clip, overlay, pattern, camera or program"),
         );
     }
     // A producer that nobody reads merely runs for itself; a pipeline without an end runs for nobody.
@@ -19,10 +19,13 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
             Diagnostic::new(
                 "nothing comes out of the pipeline",
                 raw.name.span(),
-                "it has no encoder and no preview, output or screen",
+                "it has no encoder and no preview, output, screen or window",
             )
-            .help("add a participant of kind encoder, preview, output or screen"),
+            .help("add a participant of kind encoder, preview, output, screen or window"),
         );
+    }
+    for (index, participant) in pipeline.participants.iter().enumerate() {
+        vulkan(pipeline, raw, index, participant).into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
     }
     if let Some(cycle) = find_cycle(pipeline) {
         let name = |index: usize| pipeline.participants.get(index).map_or("", |participant| participant.name.as_str());
@@ -35,9 +38,28 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
         }
         diagnostics
             .push(diagnostic.help(
-                "frames go one way, from clip, overlay, pattern or camera to encoder, preview, output or screen",
+                "frames go one way, from clip, overlay, pattern, camera or program to encoder, preview, output, screen or window",
             ));
     }
+}
+
+/// A device draws into surfaces that others share, and nowhere else.
+fn vulkan(pipeline: &Pipeline, raw: &File, index: usize, participant: &Participant) -> Option<Diagnostic> {
+    let entry = raw.participant.get(index)?.as_ref();
+    if participant.device == Device::Vulkan && pipeline.readers(index).next().is_none() {
+        let title = format!("nobody reads `{}`", participant.name);
+        return Some(
+            Diagnostic::new(title, entry.name.span(), "draws into surfaces that others read")
+                .help("add its name to the `reads` of a participant"),
+        );
+    }
+    let producers = participant.reads.iter().filter_map(|read| pipeline.participants.get(*read));
+    let producer = producers.filter(|_| participant.copies).find(|producer| producer.device == Device::Vulkan)?;
+    let title = format!("`{}` cannot be copied through a socket", producer.name);
+    Some(
+        Diagnostic::new(title, entry.copies.as_ref()?.span(), "asks for pixels that no CPU has")
+            .help("leave `copies` out"),
+    )
 }
 
 /// The participants of one cycle, each reading the next; the one that stands first in the file leads.

@@ -10,8 +10,9 @@
 //!
 //! [[participant]]            # one process
 //! name = "clip"              # small letters, digits and '-'; unique
-//! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen
-//! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks
+//! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen;
+//!                            # window, program
+//! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks; or vulkan, a real one
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
 //! export = ["read", "explicit-flush"]  # default: read; needed, as every reader reads
 //! surfaces = 4               # in its pool, 1 to 16; default 4
@@ -36,12 +37,20 @@
 //! the first that will do. A camera has an `extent`, one that the device knows; default 640x360. A screen shows frames of
 //! exactly the extent of one of its modes, and keeps the last one for `linger_ms` (default 0) before what was there before comes back.
 //!
+//! A window is one of the Wayland compositor that runs (`WAYLAND_DISPLAY`), with a `title`. A program runs
+//! `command = ["weston-simple-egl"]`, a Wayland client of somebody else's, in a compositor of its own: what the client shows are its
+//! frames, of an `extent` that the client is told as that of the screen.
+//!
+//! `device = "vulkan"` is for pattern and compositor, and shares dma-bufs: a device of Vulkan draws, and passes fences instead of
+//! waiting. `gpu = "radeon"` says which one, by a part of its name; default: the first that can share images.
+//!
 //! `export` knows "write" too. No kind of reader writes: beside "read" it shows what a writer costs, as the device then
 //! drops compression for all.
 
 mod diagnostics;
 mod file;
 mod graph;
+mod keys;
 mod load;
 mod resolve;
 mod types;
@@ -59,10 +68,17 @@ pub use types::{
 /// `fanout` is four clients with buffers of their own, blended, read by three encoders.
 /// `camera` is a camera, composed on a screen, with two encoders and a video output that read the camera's surfaces beside the
 /// compositor. It needs devices of the kernel's.
-pub const SHIPPED: [(&str, &str); 3] = [
+/// `vulkan` is two clients and a compositor that draw by Vulkan, with two encoders and a preview that read the result. It needs a driver
+/// of Vulkan.
+/// `wayland` is a clip, composed by Vulkan, in a window, with two encoders beside it. It needs a driver of Vulkan and a Wayland compositor.
+/// `capture` is a Wayland client of somebody else's, read by two encoders and a preview.
+pub const SHIPPED: [(&str, &str); 6] = [
     ("desktop", include_str!("../../pipelines/desktop.toml")),
     ("fanout", include_str!("../../pipelines/fanout.toml")),
     ("camera", include_str!("../../pipelines/camera.toml")),
+    ("vulkan", include_str!("../../pipelines/vulkan.toml")),
+    ("wayland", include_str!("../../pipelines/wayland.toml")),
+    ("capture", include_str!("../../pipelines/capture.toml")),
 ];
 
 impl Pipeline {

@@ -7,6 +7,7 @@ use handover::{ExportFlags, Extent, Format};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::file::{At, Entry, File};
+use super::keys::misplaced;
 use super::types::{Device, Encoding, Kind, MAX_PARTICIPANTS, Mode, Participant, Pipeline};
 use super::words::{allowed, closest};
 use crate::media::Rate;
@@ -21,6 +22,10 @@ const DEFAULT_SURFACES: u32 = 4;
 const DEFAULT_BITRATE: u32 = 1_000_000;
 /// Bytes in a name. A pipeline's may have spaces: unlike a participant's it is part of no file name.
 const MAX_NAME: usize = 32;
+const MAX_TITLE: usize = 128;
+/// Words of a command, and bytes in one: they travel in one message.
+const MAX_WORDS: usize = 32;
+const MAX_WORD: usize = 512;
 
 /// All of the file. What is wrong goes to `diagnostics`, and some value takes its place, so that more can be found.
 pub(super) fn resolve(raw: &File, diagnostics: &mut Diagnostics) -> Pipeline {
@@ -70,18 +75,21 @@ impl Resolver<'_> {
                     .help("leave one of them out"),
             );
         }
+        let device = match device {
+            Some("blocks") => Device::Blocks,
+            Some("plain+blocks") => Device::PlainWithDecoder,
+            Some("vulkan") => Device::Vulkan,
+            _ => Device::Plain,
+        };
         if let Some(kind) = &kind {
-            self.fits(entry, kind);
+            misplaced(entry, kind, device).into_iter().for_each(|diagnostic| self.push(diagnostic));
         }
         Some(Participant {
             name: entry.name.as_ref().clone(),
             // A wrong kind is told already; any will do to find what else is wrong.
             kind: kind.unwrap_or(Kind::Preview),
-            device: match device {
-                Some("blocks") => Device::Blocks,
-                Some("plain+blocks") => Device::PlainWithDecoder,
-                _ => Device::Plain,
-            },
+            device,
+            gpu: entry.gpu.as_ref().map(|gpu| gpu.as_ref().clone()),
             reads,
             mode: if mode == Some("mailbox") { Mode::Mailbox } else { Mode::Fifo },
             extent: self.extent(entry),
@@ -137,9 +145,38 @@ impl Resolver<'_> {
             "camera" => Kind::Camera,
             "output" => Kind::Output,
             "screen" => Kind::Screen,
+            "window" => Kind::Window { title: entry.title.as_ref().and_then(|title| self.title(title)) },
+            "program" => Kind::Program { command: self.command(entry) },
             _ => Kind::Preview,
         };
         Some(kind)
+    }
+
+    /// Shown by a compositor, which may have no patience with a long one.
+    fn title(&mut self, title: &At<String>) -> Option<String> {
+        let text = title.as_ref();
+        if text.chars().count() > MAX_TITLE || text.chars().any(char::is_control) {
+            let help = format!("allowed: up to {MAX_TITLE} characters that can be shown");
+            self.push(Diagnostic::new("the title cannot be used", title.span(), "").help(help));
+        }
+        Some(text.clone())
+    }
+
+    fn command(&mut self, entry: &Entry) -> Vec<String> {
+        let words = entry.command.as_ref().map_or(&[][..], |command| command.as_ref().as_slice());
+        let is_right = words.first().is_some_and(|program| !program.is_empty())
+            && words.len() <= MAX_WORDS
+            && words.iter().all(|word| !word.contains('\0') && word.len() <= MAX_WORD);
+        if !is_right {
+            let place = entry.command.as_ref().map_or(entry.name.span(), At::span);
+            let title = format!("no command that the program `{}` could run", entry.name.as_ref());
+            let help = format!(
+                "give it `command = [\"weston-simple-egl\"]`: a program and up to {} arguments of at most {MAX_WORD} bytes",
+                MAX_WORDS - 1
+            );
+            self.push(Diagnostic::new(title, place, "").help(help));
+        }
+        words.to_vec()
     }
 
     fn encoding(&mut self, entry: &Entry) -> Encoding {
@@ -301,41 +338,6 @@ impl Resolver<'_> {
             self.push(Diagnostic::new("no frame rate", fps.span(), "").help(help));
         }
         rate
-    }
-
-    /// Refuses keys that mean nothing to this kind: they would be ignored, and their writer misled.
-    fn fits(&mut self, entry: &Entry, kind: &Kind) {
-        let (reads, produces) = (!kind.is_source(), kind.produces());
-        let encoder = matches!(kind, Kind::Encoder(_));
-        let pattern = matches!(kind, Kind::Pattern { .. });
-        let extent = produces && !matches!(kind, Kind::Clip);
-        // What the kernel's devices do with pixels is theirs: no simulated device, no copies, no time to hold them.
-        let (own, device) = (!kind.needs_linux(), kind.needs_linux());
-        let screen = matches!(kind, Kind::Screen);
-        let place = |key: &'static str, place: Option<std::ops::Range<usize>>, fits: bool, whose: &'static str| {
-            place.filter(|_| !fits).map(|place| (key, place, whose))
-        };
-        let readers = "compositor, blend, encoder, preview, output, screen";
-        let working = "compositor, blend, encoder, preview";
-        let producers = "clip, overlay, pattern, compositor, blend, camera";
-        let keys = [
-            place("mode", entry.mode.as_ref().map(At::span), reads, readers),
-            place("hold_ms", entry.hold_ms.as_ref().map(At::span), reads && own, working),
-            place("copies", entry.copies.as_ref().map(At::span), reads && own, working),
-            place("surfaces", entry.surfaces.as_ref().map(At::span), produces, producers),
-            place("export", entry.export.as_ref().map(At::span), produces, producers),
-            place("extent", entry.extent.as_ref().map(At::span), extent, "overlay, pattern, compositor, blend, camera"),
-            place("bitrate", entry.bitrate.as_ref().map(At::span), encoder, "encoder"),
-            place("file", entry.file.as_ref().map(At::span), encoder, "encoder"),
-            place("index", entry.index.as_ref().map(At::span), pattern, "pattern"),
-            place("device", entry.device.as_ref().map(At::span), own, "all but camera, output, screen"),
-            place("node", entry.node.as_ref().map(At::span), device, "camera, output, screen"),
-            place("linger_ms", entry.linger_ms.as_ref().map(At::span), screen, "screen"),
-        ];
-        for (key, place, whose) in keys.into_iter().flatten() {
-            let title = format!("`{key}` means nothing to a participant of kind {}", kind.word());
-            self.push(Diagnostic::new(title, place, "").help(format!("allowed for: {whose}")));
-        }
     }
 
     /// One of `words`, or a diagnostic that lists them.

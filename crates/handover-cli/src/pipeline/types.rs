@@ -37,8 +37,10 @@ pub struct Participant {
     pub name: String,
     /// What it does.
     pub kind: Kind,
-    /// The simulated device it works on.
+    /// The device it works on.
     pub device: Device,
+    /// Part of the name of the device of Vulkan, if the pipeline says which.
+    pub gpu: Option<String>,
     /// Whose surfaces it reads, as indices into [`Pipeline::participants`], in the order that counts.
     pub reads: Vec<usize>,
     /// How it takes what it reads.
@@ -87,6 +89,16 @@ pub enum Kind {
     Output,
     /// Shows surfaces on a screen (KMS), and writes the last one as PNG.
     Screen,
+    /// Shows surfaces in a window of the Wayland compositor that runs.
+    Window {
+        /// What stands over it, if not the participant's name.
+        title: Option<String>,
+    },
+    /// Runs a Wayland client in a compositor of its own, and shows what that shows.
+    Program {
+        /// The program and its arguments; never empty.
+        command: Vec<String>,
+    },
 }
 
 /// What an encoder writes.
@@ -98,7 +110,7 @@ pub struct Encoding {
     pub file: String,
 }
 
-/// A simulated device.
+/// A device that draws or reads: a simulated one, or a real one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
     /// Linear surfaces only.
@@ -108,6 +120,8 @@ pub enum Device {
     PlainWithDecoder,
     /// Tiled surfaces with a compression plane.
     Blocks,
+    /// A device of Vulkan.
+    Vulkan,
 }
 
 /// How a reader takes frames.
@@ -122,10 +136,22 @@ pub enum Mode {
 
 impl Kind {
     /// The words of the file.
-    pub const WORDS: [&'static str; 10] =
-        ["clip", "overlay", "pattern", "compositor", "blend", "encoder", "preview", "camera", "output", "screen"];
+    pub const WORDS: [&'static str; 12] = [
+        "clip",
+        "overlay",
+        "pattern",
+        "compositor",
+        "blend",
+        "encoder",
+        "preview",
+        "camera",
+        "output",
+        "screen",
+        "window",
+        "program",
+    ];
     /// Of these, the ones that only read.
-    pub const READERS: [&'static str; 4] = ["encoder", "preview", "output", "screen"];
+    pub const READERS: [&'static str; 5] = ["encoder", "preview", "output", "screen", "window"];
 
     /// The word of the file.
     pub fn word(&self) -> &'static str {
@@ -140,12 +166,14 @@ impl Kind {
             Self::Camera => "camera",
             Self::Output => "output",
             Self::Screen => "screen",
+            Self::Window { .. } => "window",
+            Self::Program { .. } => "program",
         }
     }
 
     /// Does it make frames from nothing?
     pub fn is_source(&self) -> bool {
-        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. } | Self::Camera)
+        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. } | Self::Camera | Self::Program { .. })
     }
 
     /// Does it have surfaces that others can read?
@@ -153,15 +181,22 @@ impl Kind {
         !Self::READERS.contains(&self.word())
     }
 
-    /// Does it use a device of the kernel's, which reaches dma-bufs only?
+    /// Does it use a device of the kernel's, or a compositor with one, which reach dma-bufs only?
     pub fn needs_linux(&self) -> bool {
-        matches!(self, Self::Camera | Self::Output | Self::Screen)
+        matches!(self, Self::Camera | Self::Output | Self::Screen | Self::Window { .. })
+    }
+}
+
+impl Participant {
+    /// Does it use a real device, which reaches dma-bufs only?
+    pub fn needs_linux(&self) -> bool {
+        self.kind.needs_linux() || self.device == Device::Vulkan
     }
 }
 
 impl Device {
     /// The words of the file.
-    pub const WORDS: [&'static str; 3] = ["plain", "plain+blocks", "blocks"];
+    pub const WORDS: [&'static str; 4] = ["plain", "plain+blocks", "blocks", "vulkan"];
 
     /// The word of the file.
     pub fn word(self) -> &'static str {
@@ -169,6 +204,7 @@ impl Device {
             Self::Plain => "plain",
             Self::PlainWithDecoder => "plain+blocks",
             Self::Blocks => "blocks",
+            Self::Vulkan => "vulkan",
         }
     }
 }

@@ -76,10 +76,12 @@ fn share<'a>(plan: &'a Plan, party: &'a Party) -> Result<Share<'a>, Refusal> {
     let work = match party.participant.kind {
         Kind::Clip => DRAWN + DECODER,
         Kind::Overlay | Kind::Pattern { .. } | Kind::Compositor | Kind::Blend => DRAWN,
+        // The client's picture is perhaps as large.
+        Kind::Program { .. } => 2 * DRAWN,
         Kind::Encoder(_) => ENCODER,
         Kind::Preview | Kind::Screen => PNG,
         // Their pixels are the surfaces'.
-        Kind::Camera | Kind::Output => 0,
+        Kind::Camera | Kind::Output | Kind::Window { .. } => 0,
     };
     let (surfaces, size) = match surface_size(party)? {
         Some(size) => (party.participant.surfaces.into(), size),
@@ -93,8 +95,11 @@ fn surface_size(party: &Party) -> Result<Option<u64>, Refusal> {
     let Some(agreement) = &party.agreement else { return Ok(None) };
     let Some(format) = agreement.format else { return Ok(None) };
     let layout = match agreement.modifier {
-        Modifier::LINEAR => Layout::linear(format, agreement.extent, agreement.constraints()),
-        _ => Layout::blocks(format, agreement.extent, Compression::Possible, agreement.constraints()),
+        Modifier::SIM_BLOCKS => {
+            Layout::blocks(format, agreement.extent, Compression::Possible, agreement.constraints())
+        }
+        // What a driver lays out by its own rules is about as large.
+        _ => Layout::linear(format, agreement.extent, agreement.constraints()),
     };
     let size = layout.map_err(|error| Refusal(format!("{} cannot run: {error}", party.participant.name)))?.size();
     Ok(Some(size.get()))

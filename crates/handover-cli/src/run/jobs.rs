@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use handover::Writers;
+
 use super::plan::{Edge, Party, Plan};
-use crate::participant::job::{FilePath, InputJob, Job, OutputJob, Surfaces, Work};
-use crate::pipeline::Kind;
+use crate::participant::job::{FilePath, InputJob, Job, OutputJob, Paint, Surfaces, Work};
+use crate::pipeline::{Device, Kind};
 
 /// The job of participant `index`. `input` is the file of the clip, `out` the directory of the results.
 pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &FilePath) -> Result<Job, String> {
@@ -18,10 +20,9 @@ pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &Fil
         rate: (plan.rate.frames(), plan.rate.seconds()),
         frames: plan.frames,
         extent: size(party.extent),
-        surfaces: party
-            .agreement
-            .as_ref()
-            .and_then(|agreement| Surfaces::of(agreement, participant.surfaces, &party.source)),
+        surfaces: party.agreement.as_ref().and_then(|agreement| {
+            Surfaces::of(agreement, participant.surfaces, &party.source, plan.writers(index) == Writers::Open)
+        }),
         hold_ms: u64::try_from(participant.hold.as_millis()).unwrap_or(u64::MAX),
         inputs: inputs.into_iter().map(|edge| input_job(plan, edge)).collect::<Result<_, _>>()?,
         outputs: outputs.into_iter().map(|edge| output_job(plan, party, edge)).collect::<Result<_, _>>()?,
@@ -29,9 +30,12 @@ pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &Fil
 }
 
 fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
+    let (on_vulkan, gpu) = (party.participant.device == Device::Vulkan, party.participant.gpu.clone());
     match &party.participant.kind {
         Kind::Clip => Work::Clip { input: input.cloned() },
         Kind::Overlay => Work::Overlay,
+        Kind::Pattern { index } if on_vulkan => Work::Vulkan { gpu, paint: Paint::Scene { index: *index } },
+        Kind::Compositor if on_vulkan => Work::Vulkan { gpu, paint: Paint::Layers },
         Kind::Pattern { index } => Work::Pattern { index: *index },
         Kind::Compositor => Work::Compositor,
         Kind::Blend => {
@@ -43,6 +47,8 @@ fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
             Work::Encoder { bitrate: encoding.bitrate, file: Path::new(&file).into() }
         }
         Kind::Preview => Work::Preview { directory: out.clone() },
+        Kind::Window { title } => Work::Window { title: title.clone() },
+        Kind::Program { command } => Work::Program { command: command.clone() },
         Kind::Camera => Work::Camera { node: node(party) },
         Kind::Output => Work::Output { node: node(party) },
         Kind::Screen => Work::Screen {
@@ -55,7 +61,7 @@ fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
 
 /// The node that the plan was placed on.
 fn node(party: &Party) -> FilePath {
-    let path = party.hardware.as_ref().map(|hardware| hardware.node.as_path());
+    let path = party.hardware.as_ref().and_then(|hardware| hardware.node.as_deref());
     FilePath::from(path.unwrap_or(Path::new("")))
 }
 

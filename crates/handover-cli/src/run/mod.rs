@@ -8,6 +8,8 @@
 
 mod budget;
 mod jobs;
+mod memory;
+mod offers;
 mod outputs;
 mod place;
 mod plan;
@@ -17,6 +19,7 @@ mod record;
 mod report;
 mod short;
 mod sizes;
+mod story;
 mod supervise;
 mod table;
 
@@ -40,6 +43,7 @@ use crate::media;
 use crate::media::h264::Frames;
 use crate::media::mp4::Clip;
 use crate::participant::job::FilePath;
+use crate::picture::fences::Trace;
 use crate::pipeline::{Kind, Pipeline};
 use progress::Progress;
 use record::Record;
@@ -64,6 +68,8 @@ pub struct Arguments {
     pub backend: Option<Backend>,
     /// Where the results go.
     pub out: PathBuf,
+    /// Have the kernel's fences in the picture of who waited for whom?
+    pub trace: bool,
     /// The report alone, on standard output.
     pub json: bool,
     /// May messages have colours?
@@ -144,6 +150,7 @@ fn clip(pipeline: &Pipeline, input: Option<&Path>) -> Result<Option<Clip>, Strin
 fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outputs) -> Result<ExitCode, String> {
     let input = input.map(FilePath::from);
     let mut record = Record::of(plan)?;
+    let trace = arguments.trace.then(Trace::start).transpose().map_err(untraceable)?;
     let progress = Progress::new(plan.frames, arguments.json);
     let started = Instant::now();
     let outcome =
@@ -154,6 +161,10 @@ fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outp
     if outcome.cause.is_some() {
         outputs.mend();
     }
+    let fences = trace.map_or(Ok(Vec::new()), Trace::stop).map_err(untraceable)?;
+    let path = outputs.directory().join(outputs::WAITS);
+    std::fs::write(&path, record.story(plan, fences).svg())
+        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     let report = Report::of(plan, &mut record, &outcome, outputs, seconds);
     tell(arguments, &report, &outcome, outputs)?;
     Ok(match outcome.cause {
@@ -163,6 +174,13 @@ fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outp
         None if report.short.is_empty() => ExitCode::SUCCESS,
         Some(Cause::Death) | None => ExitCode::from(FAILED),
     })
+}
+
+fn untraceable(error: std::io::Error) -> String {
+    format!(
+        "the kernel's fences cannot be traced: {error}\n  it takes root, tracefs (`mount -t tracefs tracefs /sys/kernel/tracing`) and \
+         a kernel with CONFIG_FTRACE; without --trace the picture has everything else"
+    )
 }
 
 /// Writes the report, and shows what people or programs want to see.

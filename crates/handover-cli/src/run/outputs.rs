@@ -13,6 +13,9 @@ use crate::pipeline::Kind;
 /// What the report is called.
 pub const REPORT: &str = "report.json";
 
+/// What the picture of who waited for whom is called.
+pub(super) const WAITS: &str = "waits.svg";
+
 /// The directory of the results, and what may appear in it.
 #[derive(Debug)]
 pub struct Outputs {
@@ -115,14 +118,15 @@ impl Outputs {
 
     /// Every name that a run writes, those of pictures that are being written among them.
     fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let whole = self.videos.iter().chain(&self.pictures).map(String::as_str).chain([REPORT]).map(Cow::Borrowed);
+        let whole =
+            self.videos.iter().chain(&self.pictures).map(String::as_str).chain([WAITS, REPORT]).map(Cow::Borrowed);
         whole.chain(self.pictures.iter().map(|picture| Cow::Owned(part(picture))))
     }
 
     /// The results that are there, the report aside.
     pub fn files(&self) -> Vec<String> {
-        let names = self.videos.iter().chain(&self.pictures);
-        names.filter(|name| self.directory.join(name).is_file()).cloned().collect()
+        let names = self.videos.iter().chain(&self.pictures).map(String::as_str).chain([WAITS]);
+        names.filter(|name| self.directory.join(name).is_file()).map(str::to_owned).collect()
     }
 
     /// After processes were killed: cuts videos to their last whole fragment, removes empty ones and pictures that were

@@ -1,16 +1,17 @@
-//! Where a plan runs: the source of memory for every producer, and the device of the kernel's for everybody who uses one. All of it
-//! is tried here, so that what this machine has not got is refused before anything starts.
+//! Where a plan runs: the real device of everybody who uses one, and the source of memory for every producer. All of it is tried here,
+//! so that what this machine has not got is refused before anything starts.
 
 use std::path::{Path, PathBuf};
 
 use handover::backend::linux::Card;
 use handover::backend::linux::scanout::{self, Scanout};
 use handover::backend::linux::v4l2::{self, Direction, VideoQueue};
-use handover::{Error, Layout, Lease, Modifier, Options, allocate};
+use handover::{Error, Layout, Lease, Modifier};
 
+use super::budget;
+use super::offers::{self, Devices};
 use super::plan::{Plan, Refusal};
-use crate::participant::job::{FilePath, Source};
-use crate::pipeline::Kind;
+use crate::pipeline::{Device, Kind};
 
 /// Where surfaces live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,100 +40,103 @@ impl Backend {
     }
 }
 
-/// A device of the kernel's.
+/// A real device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hardware {
-    /// Its node.
-    pub node: PathBuf,
-    /// Driver, and for a screen the connector and its mode.
+    /// Its node, where it is opened by one.
+    pub node: Option<PathBuf>,
+    /// Driver, and for a screen the connector and its mode; for a device of Vulkan what its driver calls it.
     pub what: String,
 }
 
 impl std::fmt::Display for Hardware {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.what, self.node.display())
+        match &self.node {
+            Some(node) => write!(f, "{} ({})", self.what, node.display()),
+            None => f.write_str(&self.what),
+        }
     }
 }
 
 impl Plan {
-    /// Finds and tries devices and memory. `backend`: what was asked for; without it the software, unless some participant is a
-    /// device of the kernel's.
+    /// Finds and tries devices and memory, and negotiates where a device had to be asked. `backend`: what was asked for; without it the
+    /// software, unless some participant is a real device.
     ///
     /// # Errors
-    /// [`Refusal`]: a device or a source of memory is not there, cannot be opened, or does not take what was agreed on.
+    /// [`Refusal`]: a device or a source of memory is not there, cannot be opened, or does not take what was agreed on; or those who
+    /// share surfaces have no format in common.
     pub fn place(&mut self, backend: Option<Backend>) -> Result<(), Refusal> {
-        let real = self.parties.iter().find(|party| party.participant.kind.needs_linux());
+        let real = self.parties.iter().find(|party| party.participant.needs_linux());
         match (backend, real) {
             (Some(Backend::Software), Some(party)) => {
+                let what = match party.participant.device {
+                    Device::Vulkan => "draws by Vulkan".to_owned(),
+                    _ if matches!(party.participant.kind, Kind::Window { .. }) => {
+                        "is a window of a compositor".to_owned()
+                    }
+                    _ => format!("is a {}, a device of the kernel's", party.participant.kind.word()),
+                };
                 return Err(Refusal(format!(
-                    "{} is a {}, a device of the kernel's, which reaches dma-bufs only; what helps: --backend linux",
-                    party.participant.name,
-                    party.participant.kind.word()
+                    "{} {what}, which reaches dma-bufs only; what helps: --backend linux",
+                    party.participant.name
                 )));
             }
             (None | Some(Backend::Software), None) => return Ok(()),
             _ => self.backend = Backend::Linux,
         }
+        let mut devices = Devices::default();
         for index in 0..self.parties.len() {
-            let hardware = self.find(index)?;
+            let hardware = self.find(index, &mut devices)?;
             if let Some(party) = self.parties.get_mut(index) {
                 party.hardware = hardware;
             }
         }
-        for index in 0..self.parties.len() {
-            self.try_memory(index)?;
-        }
+        (0..self.parties.len()).try_for_each(|index| self.agree(index, &devices))?;
+        // Those who were asked are in the sum only now.
+        budget::check_memory(self)?;
+        (0..self.parties.len()).try_for_each(|index| self.try_memory(index, &devices))?;
         // Queues last: their surfaces' layouts are known to be made.
         (0..self.parties.len()).try_for_each(|index| self.try_device(index))
     }
 
-    /// The device of a participant, opened and closed again.
-    fn find(&self, index: usize) -> Result<Option<Hardware>, Refusal> {
+    /// What a producer and its readers agree on, if one of them had to be asked.
+    fn agree(&mut self, index: usize, devices: &Devices) -> Result<(), Refusal> {
+        let Some(party) = self.parties.get(index).filter(|party| party.participant.kind.produces()) else {
+            return Ok(());
+        };
+        let readers = self.readers_of(index).filter_map(|reader| Some(&self.parties.get(reader)?.participant));
+        let readers: Vec<_> = readers.collect();
+        if !offers::is_asked(&party.participant) && !readers.iter().any(|reader| offers::is_asked(reader)) {
+            return Ok(());
+        }
+        let agreement = offers::agree(&party.participant, &readers, party.extent, devices)?;
+        if let Some(party) = self.parties.get_mut(index) {
+            party.agreement = agreement;
+        }
+        Ok(())
+    }
+
+    /// The device of a participant, opened; those of the kernel are closed again.
+    fn find(&self, index: usize, devices: &mut Devices) -> Result<Option<Hardware>, Refusal> {
         let Some(party) = self.parties.get(index) else { return Ok(None) };
         let refused = |error: Error| unavailable(&party.participant.name, &error);
         let node = party.participant.node.as_deref();
+        devices.open(&party.participant).map_err(refused)?;
+        if let Some(gpu) = devices.gpu(&party.participant) {
+            return Ok(Some(Hardware { node: None, what: gpu.report().device.clone() }));
+        }
         match party.participant.kind {
+            Kind::Window { .. } => Ok(Some(Hardware { node: None, what: "the Wayland compositor".into() })),
             Kind::Camera => queue(node, Direction::Capture).map(Some).map_err(refused),
             Kind::Output => queue(node, Direction::Output).map(Some).map_err(refused),
             Kind::Screen => {
                 let card = node.map_or_else(scanout::card, Card::open).map_err(refused)?;
                 let screen = Scanout::<Lease>::open(card, Some(party.extent)).map_err(refused)?;
                 let what = format!("{} {} of {}", screen.connector(), screen.extent(), screen.card().driver());
-                Ok(Some(Hardware { node: screen.card().path().to_owned(), what }))
+                Ok(Some(Hardware { node: Some(screen.card().path().to_owned()), what }))
             }
             _ => Ok(None),
         }
-    }
-
-    /// Decides on the source of a producer's memory and makes one surface of it.
-    fn try_memory(&mut self, index: usize) -> Result<(), Refusal> {
-        let screens: Vec<PathBuf> = self
-            .readers_of(index)
-            .filter_map(|reader| self.parties.get(reader))
-            .filter(|reader| reader.participant.kind == Kind::Screen)
-            .filter_map(|reader| reader.hardware.as_ref().map(|hardware| hardware.node.clone()))
-            .collect();
-        // A screen may show nothing but buffers of its own card, and everybody reads those.
-        let source =
-            screens.first().map_or(Source::Udmabuf, |node| Source::Dumb { node: FilePath::from(node.as_path()) });
-        let Some(party) = self.parties.get_mut(index) else { return Ok(()) };
-        let Some(agreement) = &party.agreement else { return Ok(()) };
-        let name = party.participant.name.clone();
-        let refused = |error: Error| unavailable(&name, &error);
-        let backend = source.open().map_err(refused)?;
-        party.allocator = backend.name();
-        party.source = source;
-        let options = Options { backend, ..Options::default() };
-        let surfaces = allocate(party.device, agreement, &options).map_err(refused)?;
-        for surface in &surfaces {
-            for screen in &screens {
-                let card = Card::open(screen).map_err(refused)?;
-                Scanout::<Lease>::open(card, Some(party.extent))
-                    .and_then(|mut screen| screen.test(surface))
-                    .map_err(refused)?;
-            }
-        }
-        Ok(())
     }
 
     /// Sets a video device to the layout that it will have surfaces of.
@@ -146,16 +150,17 @@ impl Plan {
             },
             _ => return Ok(()),
         };
-        let (Some(hardware), Some(producer)) = (&party.hardware, self.parties.get(producer)) else { return Ok(()) };
+        let node = party.hardware.as_ref().and_then(|hardware| hardware.node.as_ref());
+        let (Some(node), Some(producer)) = (node, self.parties.get(producer)) else { return Ok(()) };
         let Some(layout) = producer.layout() else { return Ok(()) };
         let layout = layout.map_err(|error| unavailable(&party.participant.name, &error))?;
-        VideoQueue::<Lease>::open(&hardware.node, direction)
+        VideoQueue::<Lease>::open(node, direction)
             .and_then(|mut queue| queue.set_layout(&layout, producer.participant.surfaces))
             .map_err(|error| unavailable(&party.participant.name, &error))
     }
 
     /// Those who share the surfaces of a producer.
-    fn readers_of(&self, producer: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn readers_of(&self, producer: usize) -> impl Iterator<Item = usize> + '_ {
         self.edges.iter().filter(move |edge| edge.producer == producer && !edge.copies).map(|edge| edge.reader)
     }
 }
@@ -174,11 +179,11 @@ fn queue(node: Option<&Path>, direction: Direction) -> handover::Result<Hardware
         None => v4l2::nodes(direction)?.into_iter().next().unwrap_or_default(),
     };
     let queue = VideoQueue::<Lease>::open(&node, direction)?;
-    Ok(Hardware { what: format!("{} ({})", queue.card(), queue.driver()), node })
+    Ok(Hardware { what: format!("{} ({})", queue.card(), queue.driver()), node: Some(node) })
 }
 
-fn unavailable(name: &str, error: &Error) -> Refusal {
+pub(super) fn unavailable(name: &str, error: &Error) -> Refusal {
     Refusal(format!(
-        "{name} cannot run on the backend linux here\n  {error}\n  `handover devices` shows what this machine has, and what would help; `node` of a participant names another device"
+        "{name} cannot run on the backend linux here\n  {error}\n  `handover devices` shows what this machine has, and what would help; `node` or `gpu` of a participant names another device"
     ))
 }

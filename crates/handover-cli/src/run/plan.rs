@@ -1,9 +1,10 @@
 //! From a checked pipeline to a plan: how large, which format, how many frames, who reads whom. Pure: nothing has started.
 
 use handover::backend::{Backend as _, Software};
-use handover::negotiate::{Agreement, Offer, SurfaceUsages, negotiate};
-use handover::{Device, Extent, Kind as ErrorKind};
+use handover::negotiate::Agreement;
+use handover::{Device, Extent};
 
+use super::offers::{self, Devices};
 use super::place::{Backend, Hardware};
 use super::{budget, sizes};
 use crate::media::Rate;
@@ -34,11 +35,12 @@ pub struct Plan {
 pub struct Party {
     /// As the pipeline has it.
     pub participant: Participant,
-    /// Its simulated device.
+    /// Its device: a simulated one, or the rules of a real one's driver.
     pub device: Device,
     /// Width and height of its surfaces, or for one that only reads of what it reads.
     pub extent: Extent,
-    /// What it agreed on with those who share its surfaces. `None`: nobody does.
+    /// What it agreed on with those who share its surfaces. `None`: nobody does; or, before [`Plan::place`], one of them is a real device
+    /// that has not been asked.
     pub agreement: Option<Agreement>,
     /// Tiles in a row and the extent of a tile, for a blend.
     pub grid: Option<(u32, Extent)>,
@@ -46,8 +48,15 @@ pub struct Party {
     pub source: Source,
     /// What the source is called: "software", "udmabuf", "dumb buffers of virtio_gpu".
     pub allocator: String,
-    /// The device of the kernel's that it uses. `None`: its device is simulated.
+    /// The real device that it uses. `None`: its device is simulated.
     pub hardware: Option<Hardware>,
+}
+
+impl Party {
+    /// Its device in words: simulated, and it says so, or the driver and the node.
+    pub fn device_text(&self) -> String {
+        self.hardware.as_ref().map_or(self.device.to_string(), ToString::to_string)
+    }
 }
 
 /// One reader of one producer, as indices of parties.
@@ -106,11 +115,18 @@ impl Plan {
             if let Kind::Encoder(_) = participant.kind {
                 Encoder::coded(extent).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))?;
             }
-            let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies).map(|edge| edge.reader);
+            let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies);
+            let readers: Vec<&Participant> =
+                readers.filter_map(|edge| pipeline.participants.get(edge.reader)).collect();
+            let must_ask = offers::is_asked(participant) || readers.iter().any(|reader| offers::is_asked(reader));
+            let agreement = match must_ask {
+                true => None,
+                false => offers::agree(participant, &readers, extent, &Devices::default())?,
+            };
             parties.push(Party {
-                device: device(participant)?,
+                device: offers::device(participant)?,
                 extent,
-                agreement: agree(pipeline, participant, readers, extent)?,
+                agreement,
                 grid: (participant.kind == Kind::Blend).then(|| sizes::grid(pipeline, &extents, index)).transpose()?,
                 participant: participant.clone(),
                 source: Source::Software,
@@ -152,45 +168,4 @@ fn edges(pipeline: &Pipeline, order: &[usize]) -> Vec<Edge> {
         }
     }
     edges
-}
-
-fn device(participant: &Participant) -> Result<Device, Refusal> {
-    let name = participant.device.word();
-    Device::from_name(name)
-        .ok_or_else(|| Refusal(format!("{} cannot run: there is no device {name}", participant.name)))
-}
-
-/// The producer's offer against those of all who share its surfaces.
-fn agree(
-    pipeline: &Pipeline,
-    producer: &Participant,
-    readers: impl Iterator<Item = usize>,
-    extent: Extent,
-) -> Result<Option<Agreement>, Refusal> {
-    // A V4L2 device has no word for what it does; the others draw.
-    let makes =
-        if producer.kind == Kind::Camera { SurfaceUsages::WRITE } else { SurfaceUsages::WRITE | SurfaceUsages::RENDER };
-    let mut offers = vec![offer(producer, makes)?];
-    for reader in readers.filter_map(|reader| pipeline.participants.get(reader)) {
-        let more = match reader.kind {
-            Kind::Encoder(_) => SurfaceUsages::ENCODE,
-            Kind::Screen => SurfaceUsages::SCANOUT,
-            _ => SurfaceUsages::empty(),
-        };
-        offers.push(offer(reader, SurfaceUsages::READ | more)?);
-    }
-    if offers.len() < 2 {
-        return Ok(None);
-    }
-    negotiate(extent, &offers).map(Some).map_err(|error| {
-        let what = match error.kind() {
-            ErrorKind::Conflict(_) => "and those who read it have no format in common",
-            _ => "cannot be read",
-        };
-        Refusal(format!("{} {what}\n  {error}", producer.name))
-    })
-}
-
-fn offer(participant: &Participant, usages: SurfaceUsages) -> Result<Offer, Refusal> {
-    Ok(device(participant)?.offer(&participant.name, &participant.formats, usages))
 }

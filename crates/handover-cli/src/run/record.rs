@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use hdrhistogram::Histogram;
 
 use super::plan::Plan;
+use super::story::Pages;
 use crate::participant::event::{Event, Exported, Held, Tally, Times};
+use crate::picture::Story;
+use crate::picture::fences::KernelFence;
 
 /// Frames of one producer whose readers have perhaps not all released them. Readers are apart by no more than a pool and
 /// a batch of times; an older frame is complete.
@@ -57,6 +60,7 @@ pub(super) struct Record {
     /// Reader and input → producer. Only shared surfaces are released.
     producers: HashMap<(usize, usize), usize>,
     holds: Vec<bool>,
+    pages: Pages,
 }
 
 impl Record {
@@ -78,7 +82,7 @@ impl Record {
             });
         }
         let holds = plan.parties.iter().map(|party| !party.participant.hold.is_zero()).collect();
-        Ok(Self { heard, producers, holds })
+        Ok(Self { heard, producers, holds, pages: Pages::of(plan) })
     }
 
     pub(super) fn take(&mut self, index: usize, event: Event) {
@@ -99,10 +103,16 @@ impl Record {
         }
     }
 
+    /// What a few frames in the middle did.
+    pub(super) fn story(&self, plan: &Plan, fences: Vec<KernelFence>) -> Story {
+        self.pages.story(plan, fences)
+    }
+
     fn take_times(&mut self, index: usize, times: Times) {
+        self.pages.take(index, &times, |input| self.producers.get(&(index, input)).copied());
         if let Some(heard) = self.heard.get_mut(index) {
-            for (frame, time) in times.submitted {
-                heard.open.entry(frame).or_default().submitted = Some(time);
+            for drawn in &times.submitted {
+                heard.open.entry(drawn.frame).or_default().submitted = Some(drawn.to);
             }
             if self.holds.get(index) == Some(&true) {
                 let room = HOLDS.saturating_sub(heard.holds.len());

@@ -10,7 +10,7 @@ use super::plan::{Edge, Party, Plan};
 use super::record::{Heard, Record};
 use super::short::{EndedEarly, Short, ended_early, short};
 use super::supervise::{Cause, Death, Outcome};
-use crate::participant::event::{Descriptors, Exported, InputTally, Reads, Sockets, Tally, Time, Without};
+use crate::participant::event::{Descriptors, Exported, InputTally, Reads, Sockets, Tally, Time, Vulkan, Without};
 
 /// All of it.
 #[derive(Debug, Clone, Serialize)]
@@ -20,7 +20,7 @@ pub struct Report {
     /// Version of the program.
     pub version: &'static str,
     /// What must not be taken for hardware.
-    pub devices: &'static str,
+    pub devices: String,
     /// Where surfaces live: "software" (memfds) or "linux" (dma-bufs).
     pub backend: &'static str,
     /// Frames the run was to have.
@@ -91,6 +91,9 @@ pub struct Participant {
     pub flushed_blocks: u64,
     /// The first intervals in which it held frames, if the pipeline says `hold_ms`.
     pub holds: Vec<Hold>,
+    /// Its device of Vulkan, if it draws by one and lived to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vulkan: Option<Vulkan>,
 }
 
 /// Frames of a participant. Of one that did not live to tell: the rounds it had noted last.
@@ -180,10 +183,7 @@ impl Report {
         Self {
             pipeline: plan.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            devices: match plan.parties.iter().any(|party| party.hardware.is_some()) {
-                true => "devices are simulated in software, but for camera, output and screen, which are the kernel's",
-                false => "all devices are simulated in software",
-            },
+            devices: devices(plan),
             backend: plan.backend.word(),
             frames: plan.frames,
             frames_done,
@@ -204,6 +204,18 @@ impl Report {
             streams: plan.edges.iter().filter_map(|edge| stream(plan, *edge, heard)).collect(),
             participants,
             files: outputs.files(),
+        }
+    }
+}
+
+fn devices(plan: &Plan) -> String {
+    let real = plan.parties.iter().filter(|party| party.hardware.is_some());
+    let names: Vec<&str> = real.map(|party| party.participant.name.as_str()).collect();
+    match names.split_last() {
+        None => "all devices are simulated in software".into(),
+        Some((last, [])) => format!("devices are simulated in software, but for that of {last}"),
+        Some((last, names)) => {
+            format!("devices are simulated in software, but for those of {} and {last}", names.join(", "))
         }
     }
 }
@@ -229,7 +241,7 @@ pub(super) fn participant(plan: &Plan, index: usize, party: &Party, heard: &Hear
     Participant {
         name: party.participant.name.clone(),
         kind: party.participant.kind.word(),
-        device: party.hardware.as_ref().map_or(party.device.to_string(), ToString::to_string),
+        device: party.device_text(),
         frames: Frames { submitted: tally.submitted, shown: tally.shown, dropped: tally.dropped + skipped },
         latency_us: Latency { p50: heard.latency(0.5), p99: heard.latency(0.99) },
         readers_at_once: heard.at_once,
@@ -242,6 +254,7 @@ pub(super) fn participant(plan: &Plan, index: usize, party: &Party, heard: &Hear
         without: tally.without,
         flushed_blocks: tally.flushed_blocks,
         holds: heard.holds.iter().map(hold).collect(),
+        vulkan: tally.vulkan,
     }
 }
 

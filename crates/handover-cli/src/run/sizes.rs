@@ -51,11 +51,11 @@ fn follows(pipeline: &Pipeline, index: usize) -> Vec<usize> {
         return Vec::new();
     };
     match participant.kind {
-        Kind::Clip | Kind::Pattern { .. } | Kind::Camera => Vec::new(),
+        Kind::Clip | Kind::Pattern { .. } | Kind::Camera | Kind::Program { .. } => Vec::new(),
         Kind::Overlay => beneath(pipeline, index).into_iter().collect(),
         Kind::Compositor => base(pipeline, index).into_iter().collect(),
         Kind::Blend => participant.reads.clone(),
-        Kind::Encoder(_) | Kind::Preview | Kind::Output | Kind::Screen => {
+        Kind::Encoder(_) | Kind::Preview | Kind::Output | Kind::Screen | Kind::Window { .. } => {
             participant.reads.iter().copied().take(1).collect()
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anstyle::Style;
 
 use super::report::{Participant, Report, Stream};
+use crate::participant::event::{Images, Vulkan};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -29,7 +30,7 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
         report.frames,
         report.seconds,
         report.ended,
-        capitalised(report.devices)
+        capitalised(&report.devices)
     )?;
     writeln!(text)?;
     write_table(text, &report.participants)?;
@@ -42,6 +43,9 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     for stream in &report.streams {
         writeln!(text, "{}", stream_line(stream))?;
     }
+    for (participant, vulkan) in report.participants.iter().filter_map(|one| Some((one, one.vulkan.as_ref()?))) {
+        write_vulkan(text, &participant.name, vulkan)?;
+    }
     writeln!(text)?;
     let copied = report.pixel_bytes_copied_between_processes.map_or("unknown".to_owned(), |bytes| bytes.to_string());
     writeln!(text, "pixel bytes copied between processes: {BOLD}{copied}{BOLD:#}")?;
@@ -52,6 +56,34 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     // Who died is told once, on standard error.
     for early in &report.ended_early {
         writeln!(text, "{} had {} frames", early.name, early.frames)?;
+    }
+    Ok(())
+}
+
+fn write_vulkan(text: &mut String, name: &str, vulkan: &Vulkan) -> std::fmt::Result {
+    let Vulkan { device, class, driver, version, attaches_fences, .. } = vulkan;
+    writeln!(text, "\n{BOLD}{name}{BOLD:#} on {device} ({class}, {driver}; Vulkan {version})")?;
+    for images in &vulkan.images {
+        let kept = if images.compressed { "compressed" } else { "not compressed" };
+        let plural = if images.planes == 1 { "" } else { "s" };
+        let Images { of, format, modifier, planes, .. } = images;
+        writeln!(text, "  images of {of}: {format} {modifier}, {planes} plane{plural}, {kept}")?;
+    }
+    writeln!(
+        text,
+        "  {} jobs waited for {} fences on the device; the fences of {} were passed on. By itself the driver attaches fences: \
+         {attaches_fences}",
+        vulkan.jobs, vulkan.fences_taken, vulkan.fences_given
+    )?;
+    let cannot = [
+        (vulkan.waits_for_sync_files, "wait for sync_files (the CPU does)"),
+        (vulkan.gives_sync_files, "give sync_files (the CPU waits)"),
+        (vulkan.shares_timelines, "share timelines of the kernel"),
+    ];
+    let cannot = cannot.into_iter().filter(|(can, _)| !can).map(|(_, what)| format!("cannot {what}"));
+    let missing = vulkan.missing.iter().map(|missing| format!("lacks {}: {}", missing.name, missing.gives));
+    for line in missing.chain(cannot) {
+        writeln!(text, "  {DIM}{line}{DIM:#}")?;
     }
     Ok(())
 }

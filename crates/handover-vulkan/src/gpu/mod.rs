@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) report: Report,
     queue: Mutex<vk::Queue>,
     is_lost: AtomicBool,
+    /// Has the driver closed a descriptor that it refused to import?
+    pub(crate) closes_what_it_refuses: AtomicBool,
     /// Goes last.
     loader: Loader,
 }
@@ -142,6 +144,7 @@ impl Gpu {
             report,
             queue: Mutex::new(queue),
             is_lost: AtomicBool::new(false),
+            closes_what_it_refuses: AtomicBool::new(false),
             loader,
         });
         let jobs = Arc::new(Jobs { core: Arc::clone(&core), retired: Mutex::default() });
@@ -195,11 +198,18 @@ impl Core {
 
 impl Drop for Jobs {
     fn drop(&mut self) {
-        // A lost device is idle.
         {
             let _queue = self.core.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            // The last of the waits has no deadline of its own: every fence of the kernel ends.
             // SAFETY: the one queue of the device is locked.
-            let _ = unsafe { self.core.device.device_wait_idle() };
+            match unsafe { self.core.device.device_wait_idle() } {
+                // A lost device is idle.
+                Ok(()) | Err(vk::Result::ERROR_DEVICE_LOST) => {}
+                // Nobody knows what still runs: what it needs stays for ever.
+                Err(_) => {
+                    std::mem::forget(std::mem::take(self.retired.get_mut().unwrap_or_else(PoisonError::into_inner)))
+                }
+            }
         }
         let retired = std::mem::take(self.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
         retired.into_iter().for_each(|job| job.destroy(&self.core.device));

@@ -7,7 +7,7 @@ use ash::vk;
 use handover::negotiate::Agreement;
 use handover::{Bytes, Device, Error, Kind, Layout, Modifier, Options, PlaneLayout, Result, Stage, allocate};
 
-use super::import::Place;
+use super::import::{Place, check_planes};
 use super::{Bare, Image};
 use crate::error::{missing, refused};
 use crate::gpu::{Core, Gpu};
@@ -45,7 +45,11 @@ impl Gpu {
         let mut layout = None;
         for _ in 0..options.surfaces {
             let mut bare = match agreement.modifier {
-                Modifier::LINEAR => self.placed(stage, &linear, support.usage)?,
+                Modifier::LINEAR => {
+                    let bare = self.placed(stage, &linear, support.usage)?;
+                    check_planes(&bare, &linear).map_err(|error| error.at(stage))?;
+                    bare
+                }
                 modifier => self.bare(stage, (format, agreement.extent), support.usage, Place::Free(&modifier))?,
             };
             let (buffer, size) = bare.allocate_memory(agreement.modifier == Modifier::LINEAR)?;
@@ -56,7 +60,13 @@ impl Gpu {
         let layout = layout
             .ok_or_else(|| Error::new(stage, Kind::Invalid).asked("0 surfaces").why("a pool has at least one"))?;
         let surfaces = allocate::adopt(Device::DRIVER, &layout, buffers, options)?;
-        made.into_iter().zip(surfaces).map(|(bare, surface)| Image::new(bare, surface, &support)).collect()
+        let images: Vec<Image> = made
+            .into_iter()
+            .zip(surfaces)
+            .map(|(bare, surface)| Image::new(bare, surface, &support))
+            .collect::<Result<_>>()?;
+        self.bring_into_being(&images)?;
+        Ok(images)
     }
 
     /// The stride that the driver gives the smallest linear image: what its rows are aligned to.

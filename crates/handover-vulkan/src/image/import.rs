@@ -4,6 +4,7 @@
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ash::vk;
 use handover::negotiate::SurfaceUsages;
@@ -15,7 +16,7 @@ use handover::{
 use super::{Bare, Image, extent, no_format, no_image};
 use crate::error::refused;
 use crate::format;
-use crate::gpu::Gpu;
+use crate::gpu::{Core, Gpu};
 use crate::offer::Support;
 
 /// Aspects of the planes in memory, in their order.
@@ -55,6 +56,13 @@ impl Gpu {
             return Err(Error::new(stage, Kind::Unsupported)
                 .asked(format!("an image of {format} {}, {size}", layout.modifier()))
                 .found(format!("{}, which does at most {}", self.core.report.device, support.max_extent)));
+        }
+        // A driver reads as many planes as its modifier has, and some read them without looking how many there are.
+        if layout.planes().len() != support.planes as usize {
+            return Err(Error::new(stage, Kind::Malformed)
+                .asked(format!("an image of {format} {}", layout.modifier()))
+                .found(format!("{} planes", layout.planes().len()))
+                .why(format!("with {} it has {} in memory", self.core.report.device, support.planes)));
         }
         self.check_rows(layout, &support)?;
         let mut bare = self.placed(stage, layout, support.usage)?;
@@ -220,7 +228,7 @@ impl Bare {
         let number = file.into_raw_fd();
         // SAFETY: the info and all that it points to live until the call returns.
         let memory = unsafe { inner.device.allocate_memory(&info, None) }.map_err(|result| {
-            take_back(number, surface);
+            inner.take_back(number, surface);
             refused(stage, format!("import a dma-buf of {has} into {}", inner.report.device))(inner.noticed(result))
         })?;
         self.memory = memory;
@@ -228,20 +236,24 @@ impl Bare {
     }
 }
 
-/// Closes a descriptor that a driver did not take. Lavapipe 25.0 closes it even where it refuses, which the specification gives it
-/// no right to; a number that is gone, or names another file by now, is left alone.
-fn take_back(number: RawFd, surface: &Surface) {
-    let memory = surface.id().memory;
-    let is_ours = std::fs::metadata(format!("/proc/self/fd/{number}"))
-        .is_ok_and(|found| (found.dev(), found.ino()) == (memory.device, memory.inode));
-    if is_ours {
-        // SAFETY: the number is the one that was duplicated for this call, and still names the same file.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
+impl Core {
+    /// Closes a descriptor that a driver did not take. Lavapipe 25.0 closes it even where it refuses, which the specification gives it
+    /// no right to; whether a driver does shows at its first refusal, when the number is gone.
+    fn take_back(&self, number: RawFd, surface: &Surface) {
+        let memory = surface.id().memory;
+        let is_there = std::fs::metadata(format!("/proc/self/fd/{number}"))
+            .is_ok_and(|found| (found.dev(), found.ino()) == (memory.device, memory.inode));
+        if !is_there {
+            self.closes_what_it_refuses.store(true, Ordering::Relaxed);
+        } else if !self.closes_what_it_refuses.load(Ordering::Relaxed) {
+            // SAFETY: the number was duplicated for this call, the driver leaves refused ones alone, and it names the same file.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
     }
 }
 
 /// Does the driver have the planes where the layout has them? Some take an offset or a stride and use another.
-fn check_planes(bare: &Bare, layout: &Layout) -> Result<()> {
+pub(super) fn check_planes(bare: &Bare, layout: &Layout) -> Result<()> {
     for (index, plane) in layout.planes().iter().enumerate() {
         let found = bare.plane(index).unwrap_or_default();
         if (found.offset, found.row_pitch) != (plane.offset.get(), plane.stride.get()) {

@@ -66,6 +66,11 @@ impl Image {
         Arc::ptr_eq(&self.0.bare.core, &gpu.core)
     }
 
+    /// Is it this very image?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The device, in words.
     pub(crate) fn device(&self) -> &str {
         &self.0.bare.core.report.device

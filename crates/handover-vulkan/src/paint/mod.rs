@@ -9,14 +9,14 @@ pub mod scene;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
-use handover::{Error, Kind, Result, Stage};
+use handover::{Access, Error, Kind, Result, Stage};
 
 use crate::gpu::Gpu;
 use crate::image::Image;
-use crate::job::Recorder;
+use crate::record::Recorder;
 use canvas::Canvas;
 use pass::Pass;
-use pipeline::{Push, Shared};
+use pipeline::{Push, Sets, Shared};
 
 /// Draws on one device.
 pub struct Painter {
@@ -55,7 +55,7 @@ impl Painter {
     /// shown as a number.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: the target was not made to be drawn to.
+    /// [`Kind::Invalid`]: the target was not made to be drawn to, or is not in the job's set to be written.
     pub fn scene(&self, recorder: &mut Recorder<'_>, target: &Image, frame: u32, index: u32) -> Result<()> {
         let pass = self.pass(recorder, target)?;
         pass.begin(recorder.raw());
@@ -68,20 +68,22 @@ impl Painter {
     /// Clears `target` to opaque black, and lays the pictures over it and each other, the first one at the bottom.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: the target was not made to be drawn to, or a picture not to be sampled.
+    /// [`Kind::Invalid`]: the target was not made to be drawn to, or a picture not to be sampled, or the job has them not in its set.
     pub fn compose(&self, recorder: &mut Recorder<'_>, target: &Image, layers: &[Layer<'_>]) -> Result<()> {
         let pass = self.pass(recorder, target)?;
+        // All that can be refused is refused before the first command.
+        let pictures = self.pictures(recorder, layers)?;
         if target.can(vk::FormatFeatureFlags::COLOR_ATTACHMENT_BLEND) {
-            self.lay(recorder, &pass, layers)?;
-            recorder.keep(pass);
+            pictures.lay(recorder, &pass, layers);
+            recorder.keep((pass, pictures.sets));
             return Ok(());
         }
         let canvas = self.canvas(recorder, target)?;
-        canvas.begin(recorder.raw());
         let blending = self.shared.pass(Canvas::FORMAT, canvas.view, canvas.extent)?;
-        self.lay(recorder, &blending, layers)?;
-        canvas.drawn(recorder.raw());
         let sets = self.shared.sets(1)?;
+        canvas.begin(recorder.raw());
+        pictures.lay(recorder, &blending, layers);
+        canvas.drawn(recorder.raw());
         pass.begin(recorder.raw());
         for set in sets.each() {
             self.shared.describe(set, canvas.view, false);
@@ -89,27 +91,22 @@ impl Painter {
             pass.copy(recorder.raw(), set, &Push { wide, high, ..push(canvas.extent) });
         }
         pass.end(recorder.raw());
-        recorder.keep((pass, blending, sets, canvas));
+        recorder.keep((pass, pictures.sets, blending, sets, canvas));
         Ok(())
     }
 
-    fn lay(&self, recorder: &mut Recorder<'_>, pass: &Pass, layers: &[Layer<'_>]) -> Result<()> {
+    /// Sets that show the layers' images.
+    fn pictures(&self, recorder: &Recorder<'_>, layers: &[Layer<'_>]) -> Result<Pictures> {
         let sets = self.shared.sets(layers.len())?;
-        pass.begin(recorder.raw());
         for (layer, set) in layers.iter().zip(sets.each()) {
+            recorder.check(layer.image, Access::Read)?;
             let view = layer.image.sampled().ok_or_else(|| not_made_for("sample", layer.image))?;
-            let (wide, high) = layer.size;
             let extent = layer.image.extent();
             let is_scaled = (extent.width, extent.height) != layer.size;
             let is_smooth = is_scaled && layer.image.can(vk::FormatFeatureFlags::SAMPLED_IMAGE_FILTER_LINEAR);
             self.shared.describe(set, view, is_smooth);
-            let (left, top) = (layer.at.0 as f32, layer.at.1 as f32);
-            let push = Push { left, top, wide: wide as f32, high: high as f32, ..push(pass.extent()) };
-            pass.layer(recorder.raw(), set, &push);
         }
-        pass.end(recorder.raw());
-        recorder.keep(sets);
-        Ok(())
+        Ok(Pictures { sets })
     }
 
     fn canvas(&self, recorder: &Recorder<'_>, target: &Image) -> Result<Arc<Canvas>> {
@@ -124,12 +121,31 @@ impl Painter {
     }
 
     fn pass(&self, recorder: &Recorder<'_>, target: &Image) -> Result<Pass> {
-        if !target.is_of(recorder.gpu()) {
-            return Err(Error::new(Stage::Access, Kind::Invalid).asked("to draw").found("an image of another device"));
+        recorder.check(target, Access::Write)?;
+        if !self.shared.is_of(recorder.gpu()) {
+            return Err(Error::new(Stage::Access, Kind::Invalid).asked("to draw").found("a painter of another device"));
         }
         let view = target.target().ok_or_else(|| not_made_for("draw to", target))?;
         let format = target.surface().format().and_then(crate::format::to_vulkan).unwrap_or(vk::Format::UNDEFINED);
         self.shared.pass(format, view, target.extent())
+    }
+}
+
+/// The layers of one picture, described.
+struct Pictures {
+    sets: Sets,
+}
+
+impl Pictures {
+    fn lay(&self, recorder: &Recorder<'_>, pass: &Pass, layers: &[Layer<'_>]) {
+        pass.begin(recorder.raw());
+        for (layer, set) in layers.iter().zip(self.sets.each()) {
+            let (wide, high) = layer.size;
+            let (left, top) = (layer.at.0 as f32, layer.at.1 as f32);
+            let push = Push { left, top, wide: wide as f32, high: high as f32, ..push(pass.extent()) };
+            pass.layer(recorder.raw(), set, &push);
+        }
+        pass.end(recorder.raw());
     }
 }
 

@@ -10,7 +10,7 @@ use handover::{Error, Kind, Result, Stage};
 
 use super::pass::Pass;
 use crate::error::refused;
-use crate::gpu::Core;
+use crate::gpu::{Core, Gpu};
 
 /// `shaders/paint.wgsl`, compiled.
 const SHADERS: &[u8] = include_bytes!("../../shaders/paint.spv");
@@ -131,6 +131,10 @@ impl Shared {
         objects.nearest = sampler(vk::Filter::NEAREST)?;
         objects.linear = sampler(vk::Filter::LINEAR)?;
         Ok(Self(Arc::new(objects)))
+    }
+
+    pub(super) fn is_of(&self, gpu: &Gpu) -> bool {
+        Arc::ptr_eq(&self.0.core, &gpu.core)
     }
 
     /// So many sets, to be described one by one.
