@@ -1,7 +1,11 @@
 //! The picture of who waited for whom.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
-use handover_cli::picture::fences::KernelFence;
+mod common;
+
+use handover::Monotonic;
+use handover::backend::linux::{Card, Timeline};
+use handover_cli::picture::fences::{KernelFence, Trace};
 use handover_cli::picture::{Lane, Span, Story, Wait};
 
 const MS: u64 = 1_000_000;
@@ -23,14 +27,14 @@ fn story() -> Story {
             lane("fast", &[span(1, 0, 0, 10, 20), span(2, 0, 20, 50, 60)]),
             lane("slow", &[span(1, 0, 0, 10, 40), span(2, 0, 50, 50, 70)]),
         ],
-        fences: vec![KernelFence {
+        fences: Some(vec![KernelFence {
             driver: "virtio_gpu".into(),
             timeline: "controlq".into(),
             context: 3,
             seqno: 4,
             from: 12 * MS,
             to: None,
-        }],
+        }]),
     }
 }
 
@@ -61,6 +65,32 @@ fn the_picture_says_it_in_words_too() {
     }
     assert_eq!(svg.matches("marker-end").count(), 4, "an arrow for every wait");
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+}
+
+#[test]
+fn a_kernel_that_made_no_fence_is_told_from_one_that_nobody_asked() {
+    let says = |fences| Story { fences, ..story() }.svg().contains("no driver made one");
+    assert_eq!((says(Some(Vec::new())), says(None)), (true, false));
+}
+
+/// Signalling a point of a timeline makes a fence and ends it.
+#[test]
+fn the_kernels_fences_are_seen_on_our_clock() {
+    let trace = match Trace::start() {
+        Ok(trace) => trace,
+        Err(error) => return common::skip("tracefs", &error.to_string()),
+    };
+    let card = match Card::of_driver("virtio_gpu") {
+        Ok(card) => card,
+        Err(error) => return common::skip("virtio_gpu", &error.to_string()),
+    };
+    let before = Monotonic::now().0;
+    Timeline::new(&card).unwrap().signal(1).unwrap();
+    let after = Monotonic::now().0;
+    let fences = trace.stop().unwrap();
+    // The trace has microseconds.
+    let is_ours = |fence: &&KernelFence| fence.from + 1000 >= before && fence.to.is_some_and(|to| to <= after);
+    assert!(fences.iter().any(|fence| is_ours(&fence)), "{fences:?}, between {before} and {after}");
 }
 
 #[test]

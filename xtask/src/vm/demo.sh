@@ -33,23 +33,26 @@ until [ -S "$XDG_RUNTIME_DIR/$WAYLAND_DISPLAY" ]; do
     sleep 0.5
 done
 
-"$handover" run wayland --out "$out" --trace &
+"$handover" run wayland --frames 60 --out "$out" --trace &
 run=$!
 
-# The window keeps its last frame for a while: the last picture taken is one of it.
+# A picture every second; the one from the middle of the run is kept, since the window goes before the encoders have ended.
 exec 7<>"$HANDOVER_SCREENDUMP"
+taken=0
 while kill -0 "$run" 2>/dev/null; do
-    echo "screendump screenshot.png" >&7
+    echo "screendump shot-$taken.png" >&7
     read -r answer <&7
     case $answer in
-        ok*) cp "${answer#ok }" "$out/screenshot.png.new" && kill -0 "$run" 2>/dev/null && mv "$out/screenshot.png.new" "$out/screenshot.png" ;;
+        ok*) taken=$((taken + 1)) ;;
         *) echo "no screenshot: $answer" ;;
     esac
     sleep 1
 done
 wait "$run"
 status=$?
-rm -f "$out/screenshot.png.new"
+middle=$((taken / 2))
+[ "$taken" -gt 0 ] && mv "$out/../shot-$middle.png" "$out/screenshot.png"
+rm -f "$out"/../shot-*.png
 kill "$weston"
 wait "$weston"
 exit "$status"

@@ -16,8 +16,8 @@ pub struct Story {
     pub title: String,
     /// From the source to the sinks.
     pub lanes: Vec<Lane>,
-    /// What the kernel's fences did meanwhile; empty where it does not tell.
-    pub fences: Vec<KernelFence>,
+    /// What the kernel's fences did meanwhile. `None`: nobody looked.
+    pub fences: Option<Vec<KernelFence>>,
 }
 
 /// One participant.

@@ -45,7 +45,8 @@ pub(super) fn draw(story: &Story) -> String {
     let Some(from) = times.clone().min() else { return nothing(story) };
     let scale = Scale { from, to: times.max().unwrap_or(from) };
     let kernel = timelines(story, &scale);
-    let height = bottom + kernel.len() as f64 * ROW + if kernel.is_empty() { 0.0 } else { 2.0 * GAP + ROW } + FOOT;
+    let traced = if story.fences.is_some() { 2.0 * GAP + ROW } else { 0.0 };
+    let height = bottom + kernel.len() as f64 * ROW + traced + FOOT;
     let mut svg = head(height, story);
     axis(&mut svg, &scale, height - FOOT);
     for (index, lane) in story.lanes.iter().enumerate() {
@@ -54,7 +55,9 @@ pub(super) fn draw(story: &Story) -> String {
     for wait in story.waits() {
         arrow(&mut svg, story, &wait, &rows, &scale);
     }
-    fences(&mut svg, &kernel, &scale, bottom);
+    if story.fences.is_some() {
+        fences(&mut svg, &kernel, &scale, bottom);
+    }
     svg.push_str("</svg>\n");
     svg
 }
@@ -209,19 +212,17 @@ type Timelines<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a super::KernelFence>>;
 fn timelines<'a>(story: &'a Story, scale: &Scale) -> Timelines<'a> {
     let mut timelines = Timelines::new();
     let is_shown = |fence: &&super::KernelFence| fence.from <= scale.to && fence.to.is_none_or(|to| to >= scale.from);
-    for fence in story.fences.iter().filter(is_shown) {
+    for fence in story.fences.iter().flatten().filter(is_shown) {
         timelines.entry((&fence.driver, &fence.timeline)).or_default().push(fence);
     }
     timelines
 }
 
 fn fences(svg: &mut String, timelines: &Timelines<'_>, scale: &Scale, bottom: f64) {
-    if timelines.is_empty() {
-        return;
-    }
+    let none = if timelines.is_empty() { ": no driver made one in this time" } else { "" };
     let _ = writeln!(
         svg,
-        r#"<text x="16" y="{:.1}" font-weight="bold">Fences of the kernel (trace events dma_fence), from their making to their signal</text>"#,
+        r#"<text x="16" y="{:.1}"><tspan font-weight="bold">Fences of the kernel</tspan> (trace events dma_fence), from their making to their signal{none}</text>"#,
         bottom + GAP
     );
     for (index, ((driver, timeline), fences)) in timelines.iter().enumerate() {

@@ -161,7 +161,7 @@ fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outp
     if outcome.cause.is_some() {
         outputs.mend();
     }
-    let fences = trace.map_or(Ok(Vec::new()), Trace::stop).map_err(untraceable)?;
+    let fences = trace.map(Trace::stop).transpose().map_err(untraceable)?;
     let path = outputs.directory().join(outputs::WAITS);
     std::fs::write(&path, record.story(plan, fences).svg())
         .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;

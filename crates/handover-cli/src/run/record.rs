@@ -104,7 +104,7 @@ impl Record {
     }
 
     /// What a few frames in the middle did.
-    pub(super) fn story(&self, plan: &Plan, fences: Vec<KernelFence>) -> Story {
+    pub(super) fn story(&self, plan: &Plan, fences: Option<Vec<KernelFence>>) -> Story {
         self.pages.story(plan, fences)
     }
 

@@ -43,7 +43,7 @@ impl Pages {
     }
 
     /// The picture's content.
-    pub(super) fn story(&self, plan: &Plan, fences: Vec<KernelFence>) -> Story {
+    pub(super) fn story(&self, plan: &Plan, fences: Option<Vec<KernelFence>>) -> Story {
         let shown = self.middle();
         let lanes = plan.parties.iter().zip(&self.spans).map(|(party, spans)| Lane {
             name: party.participant.name.clone(),
