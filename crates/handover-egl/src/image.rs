@@ -111,7 +111,7 @@ impl Display {
     /// Imports what a producer exported, as an image of this display.
     ///
     /// # Errors
-    /// Those of [`handover::import`] and of [`Display::image`].
+    /// Those of [`import()`](handover::import()) and of [`Display::image`].
     pub fn import(&self, handle: Handle, usages: SurfaceUsages) -> Result<Image> {
         self.image(&import(handle, Device::DRIVER)?, usages)
     }
