@@ -8,11 +8,11 @@ mod kernel;
 use std::time::Duration;
 
 use common::{
-    Compositor, SIZE, draw, image, is_free, millis, options, picture, read_lease, refusal, returned, show, soon,
-    surfaces,
+    Compositor, SIZE, draw, ends_with_its_compositor, image, is_free, millis, options, picture, read_lease, refusal,
+    returned, show, soon, surfaces,
 };
 use handover::backend::linux::{Card, SyncFile};
-use handover::{Access, Deadline, Kind, Region, Surface, acquire};
+use handover::{Access, Deadline, Region, Surface, acquire};
 use handover_wayland::client;
 use handover_wayland::server;
 use kernel::{Gpu, need, skip, udmabuf};
@@ -164,13 +164,7 @@ fn a_compositor_that_dies_gives_everything_back_though_no_point_is_ever_signalle
         std::mem::forget(compositor.committed());
     }
     drop(compositor);
-    let error = loop {
-        match window.next(soon()) {
-            Ok(event) => assert!(event.is_some(), "a wait that ends without a word"),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(*error.kind(), Kind::PeerGone, "{error}");
+    ends_with_its_compositor(&mut window);
     assert_eq!(window.take_held().len(), 2);
     assert!(surfaces.iter().all(is_free));
 }

@@ -8,8 +8,8 @@ mod kernel;
 use std::time::Duration;
 
 use common::{
-    Compositor, DEVICE, PATIENCE, SIZE, draw, image, is_free, millis, offer, options, picture, read_lease, refusal,
-    returned, show, soon, surfaces,
+    Compositor, DEVICE, PATIENCE, SIZE, draw, ends_with_its_compositor, image, is_free, millis, offer, options,
+    picture, read_lease, refusal, returned, show, soon, surfaces,
 };
 use handover::negotiate::OfferEntry;
 use handover::{Access, Block, Format, Kind, Metadata, Modifier, Region, SurfaceUsages, Word, acquire, import};
@@ -283,13 +283,7 @@ fn a_compositor_that_dies_is_an_ordinary_error_and_everything_comes_back() {
         std::mem::forget(compositor.committed());
     }
     drop(compositor);
-    let error = loop {
-        match window.next(soon()) {
-            Ok(event) => assert!(event.is_some(), "a wait that ends without a word"),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(*error.kind(), Kind::PeerGone, "{error}");
+    ends_with_its_compositor(&mut window);
     assert_eq!(window.take_held().len(), 2);
     assert!(surfaces.iter().all(is_free));
     let error = refusal("show", window.show(read_lease(&surfaces[0]), None, soon()));

@@ -246,3 +246,14 @@ pub(crate) fn returned(window: &mut Window<Lease>) -> Surface {
         }
     }
 }
+
+/// Listens until the window finds that its compositor is gone.
+pub(crate) fn ends_with_its_compositor(window: &mut Window<Lease>) {
+    let error = loop {
+        match window.next(soon()) {
+            Ok(event) => assert!(event.is_some(), "a wait that ends without a word"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(*error.kind(), handover::Kind::PeerGone, "{error}");
+}
