@@ -1,6 +1,6 @@
 //! The kernel's fences that stand before a part: asked for once, then waited for on the CPU or handed to a device.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use handover_model::{Stage, Usage};
 use handover_sys::clock::Monotonic;
@@ -10,7 +10,8 @@ use handover_sys::poll::{self, Entry, Interest};
 
 use crate::backend::linux::sync_file::{Status, SyncFile};
 use crate::deadline::Deadline;
-use crate::error::{Result, os};
+use crate::error::{Error, Kind, Result, os};
+use crate::fence::Fence;
 use crate::lease::Part;
 
 /// The kernel's fences, once they have been asked for.
@@ -39,7 +40,12 @@ impl Pending {
         if !memory.is_dma_buf() {
             return Ok(None);
         }
-        let (buffer, direction) = (memory.file(), direction(part.wish.usage));
+        Self::of(memory.file(), direction(part.wish.usage))
+    }
+
+    /// What a dma-buf's reservation holds in this direction's way.
+    #[inline]
+    pub(crate) fn of(buffer: BorrowedFd<'_>, direction: Direction) -> Result<Option<Self>> {
         // The usual answer, at the price of one call and no descriptor.
         if dma_buf::is_idle(buffer, direction).map_err(os(Stage::Acquire, "look for fences of a dma-buf"))? {
             return Ok(None);
@@ -53,6 +59,17 @@ impl Pending {
                 Ok(Some(Self::Buffer(watch)))
             }
             Err(error) => Err(os(Stage::Acquire, "export the fences of a dma-buf")(error)),
+        }
+    }
+
+    /// The same as a fence of the library's.
+    pub(crate) fn into_fence(self, stage: Stage) -> Result<Fence> {
+        match self {
+            Self::Fence(file) => Ok(file.into()),
+            Self::Buffer(_) => Err(Error::new(stage, Kind::Unsupported)
+                .asked("the fences of a dma-buf")
+                .why("this kernel has no export of sync_files")
+                .help("Linux 6.0 or later; here, acquire the surface")),
         }
     }
 

@@ -177,6 +177,11 @@ impl Share {
         self.granted.store(true, Ordering::Release);
     }
 
+    /// The last access is a device's, or at least not this side's.
+    pub(crate) fn leave_to_device(&self) {
+        self.for_device.store(true, Ordering::Relaxed);
+    }
+
     /// Marks the work as failed; the first error stays.
     pub(crate) fn fail(&self, errno: u32) {
         let _ = self.error.compare_exchange(0, errno.max(1), Ordering::AcqRel, Ordering::Relaxed);
@@ -232,7 +237,7 @@ impl Lease {
 
     /// The same, whose last access is a device's.
     pub(crate) fn leave_to_device(self) -> Self {
-        self.share.for_device.store(true, Ordering::Relaxed);
+        self.share.leave_to_device();
         self
     }
 

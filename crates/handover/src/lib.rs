@@ -19,7 +19,7 @@ mod deadline;
 mod device;
 mod error;
 pub mod export;
-mod fence;
+pub mod fence;
 pub mod flush;
 mod handle;
 pub mod import;
@@ -30,6 +30,7 @@ mod queue;
 pub mod release;
 pub mod stream;
 mod surface;
+pub mod timeline;
 pub mod transport;
 mod waiting;
 
@@ -58,6 +59,7 @@ pub use negotiate::{Agreement, Conflict, Offer, SurfaceUsages, negotiate};
 pub use queue::Queue;
 pub use release::Unattached;
 pub use surface::{Surface, SurfaceId};
+pub use timeline::{Promise, Timeline};
 
 /// The example of the README, kept true.
 #[cfg(doctest)]

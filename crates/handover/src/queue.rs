@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -11,7 +10,7 @@ use handover_model::Stage;
 use crate::acquire::{Refusal, Wish, check, make_room, try_line_up};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
-use crate::fence::Fence;
+use crate::fence::{self, Fence};
 use crate::lease::{Lease, Parts, Share};
 use crate::surface::lock;
 use crate::waiting::Waiting;
@@ -56,14 +55,11 @@ impl std::fmt::Debug for Submission {
     }
 }
 
-/// Fence contexts of this process: its pid above a counter, so that no two processes share one.
-static CONTEXTS: AtomicU32 = AtomicU32::new(1);
-
 impl Queue {
     /// A queue on a thread of this name (at most 15 bytes of it are kept by the kernel).
     pub fn new(name: &str) -> Result<Self> {
-        let context = u64::from(std::process::id()) << 32 | u64::from(CONTEXTS.fetch_add(1, Ordering::Relaxed));
-        let shared = Arc::new(Shared { context, line: Mutex::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { context: fence::new_context(), line: Mutex::default(), changed: Condvar::new() });
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())

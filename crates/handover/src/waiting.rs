@@ -198,7 +198,8 @@ impl Waiting {
     }
 }
 
-fn holder(reservation: &Reservation<Control>, surface: u32, word: Word) -> Holder {
+/// Who owns the entry of this word, in words for an error.
+pub(crate) fn holder(reservation: &Reservation<Control>, surface: u32, word: Word) -> Holder {
     Holder {
         pid: reservation.pid_of(word.owner()),
         owner: word.owner(),

@@ -64,10 +64,7 @@ impl SyncFile {
                 .found(format!("{} still pending at the deadline", self.describe())));
         }
         match self.status()? {
-            Status::Failed(errno) => Err(Error::new(Stage::Acquire, Kind::Os)
-                .asked("the end of a device's work")
-                .found("that it failed")
-                .with_errno(errno)),
+            Status::Failed(errno) => Err(failed(errno)),
             Status::Signalled | Status::Pending => Ok(()),
         }
     }
@@ -105,6 +102,11 @@ impl SyncFile {
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
+}
+
+/// The error of whoever waits for work that failed with this errno.
+pub(crate) fn failed(errno: i32) -> Error {
+    Error::new(Stage::Acquire, Kind::Os).asked("the end of a device's work").found("that it failed").with_errno(errno)
 }
 
 impl AsFd for SyncFile {

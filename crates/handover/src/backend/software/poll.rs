@@ -20,8 +20,10 @@ use super::reservation::platform::Platform as _;
 use super::reservation::{Dependency, Reservation, SLICE};
 use crate::deadline::Deadline;
 use crate::error::os;
+use crate::fence::{Fence, Watched, WeakFence};
 use crate::lease::Share;
 use crate::surface::lock;
+use crate::timeline::RemotePoint;
 
 /// One registered wait. Dropping it takes the registration back.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ struct Registration {
 #[derive(Debug, Default)]
 struct Watcher {
     registrations: Mutex<Vec<Registration>>,
+    /// Fences that others end, entries and points of timelines. Weak: what everybody has dropped is nobody's business.
+    fences: Mutex<Vec<WeakFence>>,
     /// Bumped when `registrations` changes, so that the thread's sleep ends.
     changed: AtomicU32,
 }
@@ -87,6 +91,14 @@ impl Drop for Watch {
     }
 }
 
+/// Sees to it that the end of a fence is found.
+pub(crate) fn watch(fence: &Fence) -> Result<()> {
+    let watcher = watcher()?;
+    lock(&watcher.fences).push(fence.downgrade());
+    watcher.notify();
+    Ok(())
+}
+
 /// The watcher of this process, started by whoever asks first. One that could not be started is tried again.
 fn watcher() -> Result<Arc<Watcher>> {
     let mut watcher = lock(&WATCHER);
@@ -119,14 +131,15 @@ impl Watcher {
             if slice_over {
                 look_at_owners = Monotonic::now().saturating_add(SLICE);
             }
-            let pools = self.look(slice_over);
-            self.sleep(changed, &pools, self.first_deadline(look_at_owners));
+            let mut words = self.look(slice_over);
+            words.extend(self.look_at_fences(slice_over));
+            self.sleep(changed, &words, self.first_deadline(look_at_owners));
         }
     }
 
     /// Signals what is over; gives the event words of the rest, armed, with the counts to sleep on.
-    fn look(&self, at_owners: bool) -> Vec<(Arc<Pool>, u32, u32)> {
-        let mut words: Vec<(Arc<Pool>, u32, u32)> = Vec::new();
+    fn look(&self, at_owners: bool) -> Vec<(SleepOn, u32)> {
+        let mut words: Vec<(SleepOn, u32)> = Vec::new();
         lock(&self.registrations).retain_mut(|registration| {
             registration.waits.retain_mut(|(pool, dependency)| {
                 let reservation: &Reservation<Control> = pool.reservation();
@@ -136,13 +149,9 @@ impl Watcher {
                 }
                 let pending = reservation.is_over(dependency).is_none();
                 if pending {
-                    let known = |(p, surface, _): &(Arc<Pool>, u32, u32)| {
-                        Arc::ptr_eq(p, pool) && *surface == dependency.surface
-                    };
-                    match words.iter().find(|word| known(word)) {
-                        // Its older count stays: a change since then must end the sleep at once.
-                        Some(_) => {}
-                        None => words.push((Arc::clone(pool), dependency.surface, expected)),
+                    // An older count stays: a change since then must end the sleep at once.
+                    if !words.iter().any(|(on, _)| on.is_surface(pool, dependency.surface)) {
+                        words.push((SleepOn::Surface(Arc::clone(pool), dependency.surface), expected));
                     }
                 }
                 pending
@@ -158,18 +167,52 @@ impl Watcher {
         words
     }
 
+    /// The same for fences. Those that have ended tell their listeners, which may register others: no lock is held.
+    fn look_at_fences(&self, at_owners: bool) -> Vec<(SleepOn, u32)> {
+        let mut words: Vec<(SleepOn, u32)> = Vec::new();
+        let mut fences = std::mem::take(&mut *lock(&self.fences));
+        fences.retain(|fence| {
+            let Some(fence) = fence.upgrade() else { return false };
+            // Counts first, then the look: what changes in between ends the sleep at once.
+            let before = words.len();
+            match fence.watched_words() {
+                Watched::Entries(entries) => {
+                    for dependency in entries.left(at_owners) {
+                        let expected =
+                            entries.pool().reservation().arm(dependency.surface, 1 << (dependency.index & 63));
+                        words.push((SleepOn::Surface(Arc::clone(entries.pool()), dependency.surface), expected));
+                    }
+                }
+                Watched::Point(point) => {
+                    if at_owners {
+                        point.look_at_writer();
+                    }
+                    let expected = point.event().map_or(0, futex::Word::load_relaxed);
+                    std::sync::atomic::fence(Ordering::Acquire);
+                    words.push((SleepOn::Point(point.clone()), expected));
+                }
+                Watched::Nothing => {}
+            }
+            let pending = !fence.has_ended();
+            if !pending {
+                words.truncate(before);
+            }
+            pending
+        });
+        lock(&self.fences).append(&mut fences);
+        words
+    }
+
     /// When to look again at the latest.
     fn first_deadline(&self, look_at_owners: Monotonic) -> Monotonic {
         let deadlines = lock(&self.registrations).iter().filter_map(|registration| registration.deadline).min();
         deadlines.map_or(look_at_owners, |deadline| deadline.min(look_at_owners))
     }
 
-    fn sleep(&self, changed: u32, pools: &[(Arc<Pool>, u32, u32)], look_at_owners: Monotonic) {
-        let mut sleep_on: Vec<(&AtomicU32, u32)> = vec![(&self.changed, changed)];
-        sleep_on.extend(pools.iter().take(WORDS).map(|(pool, surface, expected)| {
-            (pool.reservation().platform().u32(Block::of(*surface).event()), *expected)
-        }));
-        let until = match pools.len() {
+    fn sleep(&self, changed: u32, words: &[(SleepOn, u32)], look_at_owners: Monotonic) {
+        let mut sleep_on: Vec<(futex::Word<'_>, u32)> = vec![((&self.changed).into(), changed)];
+        sleep_on.extend(words.iter().take(WORDS).filter_map(|(on, expected)| Some((on.word()?, *expected))));
+        let until = match words.len() {
             // Nobody waits: until somebody registers.
             0 => None,
             n if n > WORDS => Some(Monotonic::now().saturating_add(LOOK)),
@@ -177,6 +220,26 @@ impl Watcher {
         };
         if futex::waitv(&sleep_on, until).is_err() {
             std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Whose event word ends a sleep.
+#[derive(Debug)]
+enum SleepOn {
+    Surface(Arc<Pool>, u32),
+    Point(RemotePoint),
+}
+
+impl SleepOn {
+    fn is_surface(&self, pool: &Arc<Pool>, surface: u32) -> bool {
+        matches!(self, Self::Surface(mine, index) if Arc::ptr_eq(mine, pool) && *index == surface)
+    }
+
+    fn word(&self) -> Option<futex::Word<'_>> {
+        match self {
+            Self::Surface(pool, surface) => Some(pool.reservation().platform().u32(Block::of(*surface).event()).into()),
+            Self::Point(point) => point.event(),
         }
     }
 }

@@ -6,7 +6,7 @@ use handover_model::{Region, Usage, reservation};
 
 use super::layout::{Block, ENTRIES_EACH};
 use super::platform::{Atomic as _, Platform};
-use super::{CLOCK_AHEAD, Phase, Reservation, TICKET_NS, TRIES, Trouble, Word};
+use super::{CLOCK_AHEAD, Phase, Reservation, TICKET_NS, TRIES, Trouble, Word, word};
 
 /// One wish of a working set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +143,20 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
                 found(Dependency { surface: entry.surface, index, word, generation, mine });
             }
         });
+    }
+
+    /// What an attach of this wish, now, would have to wait for. Takes no place in line, so that it is a snapshot: whoever attaches
+    /// later is not in it (C42).
+    pub fn snapshot(&self, wish: &Attach) -> Vec<Dependency> {
+        self.platform.fence(SeqCst);
+        // Whoever is still choosing stays in the snapshot, whatever he chooses: no ticket is larger than this one.
+        let mine = Word::new(word::TICKET_MASK, self.owner, wish.usage, wish.lease, Phase::Pending);
+        let mut found = Vec::new();
+        self.conflicting(wish.surface, None, (wish.usage, wish.region), |index, word| {
+            let generation = self.generation_of(word.owner());
+            found.push(Dependency { surface: wish.surface, index, word, generation, mine });
+        });
+        found
     }
 
     /// Would an attach of this wish, now, have to wait? Takes no place in line.

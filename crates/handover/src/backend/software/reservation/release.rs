@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 
 use handover_model::{Region, Usage};
 
-use super::attach::Entry;
+use super::attach::{Dependency, Entry};
 use super::layout::Block;
 use super::platform::{Atomic as _, Platform};
 use super::wait::wake_bit;
@@ -84,6 +84,21 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     fn count_failure(&self, surface: u32, word: Word) {
         if word.usage() <= Usage::Write {
             self.platform.u64(Block::of(surface).failures()).fetch_add(1, SeqCst);
+        }
+    }
+
+    /// The errno that an entry ended with, where it ended so and that can still be seen.
+    pub fn failure_of(&self, ended: &Dependency, phase: Phase) -> Option<u32> {
+        let block = Block::of(ended.surface);
+        match phase {
+            Phase::Dead => Some(EOWNERDEAD),
+            Phase::Failed => {
+                let errno = self.platform.u32(block.result(ended.index)).load(Acquire).max(1);
+                // Somebody else's by now: then that is his.
+                let word = Word(self.platform.u64(block.word(ended.index)).load(Relaxed));
+                (word.phase() == Phase::Failed && word.is_same_entry(ended.word)).then_some(errno)
+            }
+            _ => None,
         }
     }
 

@@ -1,0 +1,119 @@
+//! What a timeline holds: nothing, one fence as a whole, or a chain of points.
+
+use std::collections::VecDeque;
+
+use crate::error::{Error, Result};
+use crate::fence::{Fence, Status};
+
+/// How many ended points with an error are remembered: as many as the page of [`page`](super::page) can.
+const ERRORS: usize = super::page::ERRORS as usize;
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// One fence that is all of it (point 0).
+    Whole(Fence),
+    Chain {
+        /// Highest complete point.
+        completed: u64,
+        /// Highest submitted point.
+        submitted: u64,
+        /// Those that have not ended when last looked, in the order of their submission. The fence of each is the union with all
+        /// before, so they end in order.
+        pending: VecDeque<(u64, Fence)>,
+        failed: VecDeque<(u64, Error)>,
+    },
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Chain { completed: 0, submitted: 0, pending: VecDeque::new(), failed: VecDeque::new() }
+    }
+}
+
+impl Content {
+    /// Appends a point; gives the fence that it stands for. A point below the last stands in line behind it, and so is complete
+    /// with it (C83).
+    pub(super) fn submit(&mut self, context: u64, point: u64, fence: &Fence) -> Result<Fence> {
+        // A point throws a fence of the whole away, as that does with points (C85).
+        if let Self::Whole(_) = self {
+            *self = Self::default();
+        }
+        let Self::Chain { submitted, pending, .. } = self else { return Ok(fence.clone()) };
+        let seq = point.max(*submitted);
+        let whole = match pending.back() {
+            Some((_, last)) => Fence::union_at(Some((context, seq)), &[last.clone(), fence.clone()])?,
+            None => Fence::union_at(Some((context, seq)), std::slice::from_ref(fence))?,
+        };
+        *submitted = seq;
+        pending.push_back((seq, whole.clone()));
+        Ok(whole)
+    }
+
+    /// Takes the first point off that is known to have ended; gives its number and error.
+    pub(super) fn advance(&mut self) -> Option<(u64, Option<Error>)> {
+        let Self::Chain { completed, pending, failed, .. } = self else { return None };
+        let (point, fence) = pending.front()?;
+        let point = *point;
+        let error = match fence.status_as_seen() {
+            Status::Pending => return None,
+            Status::Done(_) => None,
+            Status::Failed(_, error) => Some(error),
+        };
+        pending.pop_front();
+        *completed = point.max(*completed);
+        if let Some(error) = &error {
+            if failed.len() >= ERRORS {
+                failed.pop_front();
+            }
+            failed.push_back((point, error.clone()));
+        }
+        Some((point, error))
+    }
+
+    /// The fence of a point: its own, or that of the next one above (C82). `None`: nobody has submitted it.
+    pub(super) fn fence(&self, point: u64) -> Option<Fence> {
+        match self {
+            Self::Whole(fence) => (point == 0).then(|| fence.clone()),
+            // The whole is the last point, if there ever was one.
+            Self::Chain { submitted: 0, .. } => None,
+            Self::Chain { pending, .. } if point == 0 => {
+                Some(pending.back().map_or_else(Fence::signalled, |(_, fence)| fence.clone()))
+            }
+            Self::Chain { completed, failed, pending, .. } if point <= *completed => {
+                // Points that share a number end with the last of them, which may have come after.
+                let later = pending.iter().rev().find(|(seq, _)| *seq == point).map(|(_, fence)| fence.clone());
+                later
+                    .or_else(|| {
+                        failed.iter().find(|(seq, _)| *seq == point).map(|(_, error)| Fence::failed(error.clone()))
+                    })
+                    .or_else(|| Some(Fence::signalled()))
+            }
+            Self::Chain { pending, .. } => {
+                let found = pending.iter().find(|(seq, _)| *seq >= point)?;
+                let last = pending.iter().rev().find(|(seq, _)| *seq == found.0).unwrap_or(found);
+                Some(last.1.clone())
+            }
+        }
+    }
+
+    pub(super) fn completed(&self) -> u64 {
+        if let Self::Chain { completed, .. } = self { *completed } else { 0 }
+    }
+
+    pub(super) fn submitted(&self) -> u64 {
+        if let Self::Chain { submitted, .. } = self { *submitted } else { 0 }
+    }
+
+    /// Has everything ended that was submitted?
+    pub(super) fn is_complete(&self) -> bool {
+        !matches!(self, Self::Chain { pending, .. } if !pending.is_empty())
+    }
+
+    /// The fences of points that had not ended when last looked, first in line first.
+    pub(super) fn pending(&self) -> Vec<Fence> {
+        match self {
+            Self::Whole(_) => Vec::new(),
+            Self::Chain { pending, .. } => pending.iter().map(|(_, fence)| fence.clone()).collect(),
+        }
+    }
+}
