@@ -53,7 +53,7 @@ impl Lease {
         let inner = &part.surface.0;
         let pixels = inner.memory.pixels_mut().ok_or_else(|| inner.memory.unreachable(Stage::Access))?;
         let _bracket = inner.memory.begin(Access::Write)?;
-        Ok(ViewMut { pixels, codec: &inner.codec, region: part.wish.region, _bracket })
+        Ok(ViewMut { pixels, codec: &inner.codec, region: part.asked.1, _bracket })
     }
 }
 

@@ -22,10 +22,10 @@ pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
     }
     let part = lease.part(surface, Access::Write).map_err(|error| error.at(Stage::Flush))?;
     lease.check_waited().map_err(|error| error.at(Stage::Flush))?;
-    if !part.wish.region.is_whole() {
+    if !part.asked.1.is_whole() {
         return Err(Error::new(Stage::Flush, Kind::Invalid)
             .asked("a flush of the whole surface")
-            .found(format!("a lease of {}", part.wish.region))
+            .found(format!("a lease of {}", part.asked.1))
             .why("the other cells are not its to touch, and a lease of cells leaves nothing to flush"));
     }
     // What no CPU reaches, a device drew: its driver writes out what it keeps to itself when the queue gives the surface away.

@@ -37,7 +37,8 @@ impl Pending {
     #[inline]
     fn before(part: &Part) -> Result<Option<Self>> {
         let memory = &part.surface.0.memory;
-        if !memory.is_dma_buf() {
+        // Explicitly synchronised work waits for the fences it was given. (What moves the memory the kernel waits for itself.)
+        if !memory.is_dma_buf() || part.wish.usage == Usage::Bookkeep {
             return Ok(None);
         }
         Self::of(memory.file(), direction(part.wish.usage))

@@ -32,7 +32,9 @@ pub struct Lease {
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) surface: Surface,
-    /// What for, in the reservation's own terms; the public ones never say `Kernel` or `Bookkeep`.
+    /// What was asked for.
+    pub(crate) asked: (Usage, Region),
+    /// What is attached: the same, but for those whose [habits](crate::queue::Habits) are others.
     pub(crate) wish: Attach,
     pub(crate) entry: Entry,
 }
@@ -42,7 +44,7 @@ impl Part {
     #[inline]
     pub(crate) fn new(surface: &Surface, usage: Usage, region: Region, lease: bool) -> Self {
         let wish = Attach { surface: surface.0.index, usage, region, lease, context: 0, seq: 0 };
-        Self { surface: surface.clone(), wish, entry: Entry::NONE }
+        Self { surface: surface.clone(), asked: (usage, region), wish, entry: Entry::NONE }
     }
 }
 
@@ -135,6 +137,13 @@ impl Share {
         })
     }
 
+    /// Of parts that were attached nowhere: there is nothing to end.
+    pub(crate) fn unattached(parts: Parts) -> Arc<Self> {
+        let share = Self::new(parts);
+        share.ended.store(true, Ordering::Relaxed);
+        share
+    }
+
     /// Gives up a reference. The last one ends the entries and hears of trouble.
     pub(crate) fn end_last(this: Arc<Self>) -> Result<(), Trouble> {
         Arc::into_inner(this).map_or(Ok(()), |mut share| share.end())
@@ -160,7 +169,7 @@ impl Share {
     }
 
     pub(crate) fn describe(&self) -> String {
-        let part = |part: &Part| format!("{} access to surface {}", part.wish.usage.word(), part.surface.index());
+        let part = |part: &Part| format!("{} access to surface {}", part.asked.0.word(), part.surface.index());
         self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
@@ -197,7 +206,7 @@ impl Share {
         }
         let error = *self.error.get_mut();
         let error = (error != 0).then_some(error);
-        let whole_write = |part: &&Part| part.wish.usage == Usage::Write && part.wish.region.is_whole();
+        let whole_write = |part: &&Part| part.asked.0 == Usage::Write && part.asked.1.is_whole();
         // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
         // Nor has a device's lease; and to look would wait for its work, here where nobody can say for how long.
         if !*self.for_device.get_mut() {
@@ -224,7 +233,7 @@ impl Lease {
         let mut torn = failed;
         for part in share.parts() {
             part.surface.check_content()?;
-            torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.wish.region));
+            torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.asked.1));
         }
         share.grant();
         Ok(Self { share, torn, unwaited: AtomicBool::new(false) })
@@ -281,8 +290,8 @@ impl Lease {
     /// The surfaces of the lease, with what is allowed.
     pub fn surfaces(&self) -> impl Iterator<Item = (&Surface, Access, Region)> {
         self.share.parts().iter().map(|part| {
-            let access = if part.wish.usage == Usage::Write { Access::Write } else { Access::Read };
-            (&part.surface, access, part.wish.region)
+            let access = if part.asked.0 == Usage::Write { Access::Write } else { Access::Read };
+            (&part.surface, access, part.asked.1)
         })
     }
 
@@ -297,7 +306,7 @@ impl Lease {
     /// The part of this surface that allows the access.
     pub(crate) fn part(&self, surface: &Surface, access: Access) -> Result<&Part> {
         let allows = |part: &&Part| {
-            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.wish.usage <= Usage::Write)
+            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.asked.0 <= Usage::Write)
         };
         self.share.parts().iter().find(allows).ok_or_else(|| {
             Error::new(Stage::Access, Kind::Invalid)

@@ -26,7 +26,7 @@ pub mod import;
 mod kernel_fences;
 mod lease;
 pub mod negotiate;
-mod queue;
+pub mod queue;
 pub mod release;
 pub mod stream;
 mod surface;

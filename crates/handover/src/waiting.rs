@@ -30,6 +30,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    /// Of who waits for nothing, in the kernel neither.
+    pub(crate) fn unasked() -> Self {
+        Self { dependencies: Vec::new(), kernel: KernelFences { asked: true, ..KernelFences::default() } }
+    }
+
     /// Is everything over? Drops what is.
     pub(crate) fn look(&mut self, share: &Share) -> Result<bool> {
         if !self.look_at_entries(share) {

@@ -1,4 +1,5 @@
 //! Fences of every kind as one: unions, fences out of reservations and into them, cancelled waits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -16,7 +17,7 @@ fn soon() -> Deadline {
 }
 
 fn surface() -> Surface {
-    allocate::buffer(Device::PLAIN, Bytes(4096), &Options::default()).unwrap().remove(0)
+    allocate::buffer(Device::PLAIN, Bytes(4096), &Options::default()).expect("a surface").remove(0)
 }
 
 /// A job that ends when it is told how.
@@ -26,11 +27,11 @@ fn job(queue: &Queue) -> (Fence, Sender<handover::Result<()>>) {
     let job = move |_: &handover::Lease| {
         ended.recv().unwrap_or_else(|_| Err(Error::new(Stage::Access, Kind::Cancelled).with_errno(125)))
     };
-    (queue.submit(&[(&surface, Access::Write, Region::WHOLE)], &[], soon(), job).unwrap(), end)
+    (queue.submit(&[(&surface, Access::Write, Region::WHOLE)], &[], soon(), job).expect("a job"), end)
 }
 
 fn queues<const N: usize>() -> [Queue; N] {
-    std::array::from_fn(|_| Queue::new("engine").unwrap())
+    std::array::from_fn(|_| Queue::new("engine").expect("a queue"))
 }
 
 #[test]

@@ -135,9 +135,14 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     /// Must come after `fence(SeqCst)` behind the last [`stand`](Self::stand) of the working set. CLAIMED entries are
     /// passed over: their ticket will be larger, since our clocks are raised already.
     #[inline]
-    pub fn collect(&self, entry: &Entry, region: Region, mut found: impl FnMut(Dependency)) {
+    pub fn collect(&self, entry: &Entry, region: Region, found: impl FnMut(Dependency)) {
+        self.collect_as(entry, entry.word.usage(), region, found);
+    }
+
+    /// As [`collect`](Self::collect), for who waits as if it were here for something else.
+    pub fn collect_as(&self, entry: &Entry, usage: Usage, region: Region, mut found: impl FnMut(Dependency)) {
         let mine = entry.word;
-        self.conflicting(entry.surface, Some(entry.index), (mine.usage(), region), |index, word| {
+        self.conflicting(entry.surface, Some(entry.index), (usage, region), |index, word| {
             if word.phase() == Phase::Choosing || word.is_before(mine) {
                 let generation = self.generation_of(word.owner());
                 found(Dependency { surface: entry.surface, index, word, generation, mine });

@@ -7,13 +7,17 @@ use std::thread::JoinHandle;
 
 use handover_model::Stage;
 
-use crate::acquire::{Refusal, Wish, check, make_room, try_line_up};
+use crate::acquire::{Refusal, Wish, check, make_room};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::{self, Fence};
 use crate::lease::{Lease, Parts, Share};
 use crate::surface::lock;
 use crate::waiting::Waiting;
+
+mod habits;
+
+pub use habits::{Habits, Policy, Sync};
 
 type Job = Box<dyn FnOnce(&Lease) -> Result<()> + Send>;
 
@@ -29,6 +33,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Shared {
     context: u64,
+    habits: Habits,
     line: Mutex<Line>,
     changed: Condvar,
 }
@@ -58,14 +63,25 @@ impl std::fmt::Debug for Submission {
 impl Queue {
     /// A queue on a thread of this name (at most 15 bytes of it are kept by the kernel).
     pub fn new(name: &str) -> Result<Self> {
+        Self::with_habits(name, Habits::default())
+    }
+
+    /// A queue whose submissions synchronise in some other way than the honest one: as those of explicit participants, or of
+    /// some drivers.
+    pub fn with_habits(name: &str, habits: Habits) -> Result<Self> {
         let shared =
-            Arc::new(Shared { context: fence::new_context(), line: Mutex::default(), changed: Condvar::new() });
+            Arc::new(Shared { context: fence::new_context(), habits, line: Mutex::default(), changed: Condvar::new() });
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())
             .spawn(move || worker.run())
             .map_err(os(Stage::Access, "start a queue's thread"))?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// How its submissions synchronise.
+    pub fn habits(&self) -> Habits {
+        self.shared.habits
     }
 
     /// Fence context of this queue.
@@ -123,7 +139,7 @@ impl Queue {
         job: Job,
     ) -> Result<Fence, (Job, Refusal)> {
         let line = lock(&self.shared.line);
-        match try_line_up(parts, (self.shared.context, line.submitted + 1)) {
+        match self.shared.habits.line_up(parts, (self.shared.context, line.submitted + 1)) {
             Ok((share, waiting)) => Ok(self.push(line, share, waiting, after, deadline, job)),
             Err(refusal) => Err((job, refusal)),
         }
