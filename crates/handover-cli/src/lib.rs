@@ -3,13 +3,14 @@
 //! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
 //! and pictures, [`draw`] draws in software, [`picture`] shows who waited for whom. [`inspect`] shows who holds which
-//! buffer, [`devices`] what the machine can do.
+//! buffer, [`devices`] what the machine can do. [`explain`] computes what synchronisation costs.
 
 #![forbid(unsafe_code)]
 
 mod columns;
 pub mod devices;
 pub mod draw;
+pub mod explain;
 pub mod inspect;
 pub mod media;
 pub mod participant;

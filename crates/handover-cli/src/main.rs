@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use handover_cli::devices::devices;
+use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
 use handover_cli::participant;
 use handover_cli::run::{Arguments, Backend, run};
@@ -29,6 +30,9 @@ enum Command {
     /// Show who holds which buffer.
     #[command(long_about = INSPECT, after_long_help = AFTER_INSPECT)]
     Inspect(Inspect),
+    /// Compute what synchronisation costs: who waits for whom, and who need not.
+    #[command(long_about = EXPLAIN, after_long_help = AFTER_EXPLAIN)]
+    Explain(Explain),
     /// Show what the kernel's devices and those of Vulkan can do here, and what would help where they cannot.
     #[command(long_about = DEVICES, after_long_help = AFTER_DEVICES)]
     Devices {
@@ -78,6 +82,32 @@ Exit codes:
        results up to there are kept
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
+
+const EXPLAIN: &str = "\
+Compute what synchronisation costs: who waits for whom, and who need not.
+
+A scenario says which jobs run on which engines and what they touch. Its jobs run in virtual time, each once, under six models \
+of synchronisation, implicit and explicit ones. What a job waits for beyond what it truly depends on is false; changes that would remove \
+it are applied, and everything runs again.";
+
+const AFTER_EXPLAIN: &str = "\
+Models:
+  M0   exclusive only: every job waits for the last one that named the buffer
+  M1   exclusive + shared: readers wait for the last writer, writers for all
+  M1a  everything of other owners, and nothing of one's own but what is named
+  M2   classes + import/export: a group orders itself, others see the union
+  M3   fully explicit: exactly the fences that are named
+  M4   region-scoped: M1 for each region of a buffer
+
+Examples:
+  handover explain --all                     the shipped scenarios, as a table
+  handover explain s08 --svg s08.svg         one of them, and a picture
+  handover explain mine.toml --json | jq '.programs[0].models[] | {model, makespan}'
+
+Exit codes:
+  0    computed
+  1    the picture cannot be written
+  2    refused: the command line, or the scenario";
 
 const DEVICES: &str = "\
 Show what the kernel's devices and those of Vulkan can do here, and what would help where they cannot.
@@ -144,6 +174,22 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, Args)]
+struct Explain {
+    /// A scenario file, or the name of a shipped one: s01, s02, s02b, s03, s05 to s13, s15.
+    #[arg(value_name = "SCENARIO.toml", required_unless_present = "all", conflicts_with = "all")]
+    scenario: Option<PathBuf>,
+    /// The makespans of all shipped scenarios, as a table.
+    #[arg(long)]
+    all: bool,
+    /// Print JSON: start and end of every job under every model.
+    #[arg(long)]
+    json: bool,
+    /// Draw the schedules of all models.
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct Run {
     /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera, vulkan, wayland,
     /// capture.
@@ -173,6 +219,9 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
+        Command::Explain(Explain { scenario, all: _, json, svg }) => {
+            explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
+        }
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
         Command::Run(Run { pipeline, input, frames, out, json, backend, trace }) => {
             let colours = std::io::stderr().is_terminal();

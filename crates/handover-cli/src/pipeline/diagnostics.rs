@@ -35,7 +35,7 @@ impl Diagnostic {
     }
 
     #[must_use]
-    pub(super) fn help_maybe(mut self, text: Option<String>) -> Self {
+    pub(crate) fn help_maybe(mut self, text: Option<String>) -> Self {
         self.helps.extend(text);
         self
     }
@@ -56,15 +56,15 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Nothing wrong yet with the file of this text and name.
-    pub(super) fn new(text: &str, file: &str) -> Self {
+    pub(crate) fn new(text: &str, file: &str) -> Self {
         Self { text: text.to_string(), file: file.to_string(), all: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         self.all.push(diagnostic);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 

@@ -1,12 +1,13 @@
 //! The file as it stands: keys and types right, nothing else known.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 
 /// Every value keeps where it stands, for messages.
-pub(super) type At<T> = Spanned<T>;
+pub(crate) type At<T> = Spanned<T>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +44,7 @@ pub(super) struct Entry {
 }
 
 /// The file, or one diagnostic.
-pub(super) fn read(text: &str, diagnostics: &mut Diagnostics) -> Option<File> {
+pub(crate) fn read<File: DeserializeOwned>(text: &str, diagnostics: &mut Diagnostics) -> Option<File> {
     match toml::from_str(text) {
         Ok(file) => Some(file),
         Err(error) => {

@@ -48,13 +48,13 @@
 //! drops compression for all.
 
 mod diagnostics;
-mod file;
+pub(crate) mod file;
 mod graph;
 mod keys;
 mod load;
 mod resolve;
 mod types;
-mod words;
+pub(crate) mod words;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use load::LoadError;
@@ -95,7 +95,7 @@ impl Pipeline {
     /// ```
     pub fn parse(text: &str, file: &str) -> Result<Self, Diagnostics> {
         let mut diagnostics = Diagnostics::new(text, file);
-        let Some(raw) = file::read(text, &mut diagnostics) else { return Err(diagnostics) };
+        let Some(raw) = file::read::<file::File>(text, &mut diagnostics) else { return Err(diagnostics) };
         let pipeline = resolve::resolve(&raw, &mut diagnostics);
         if diagnostics.is_empty() {
             graph::check(&pipeline, &raw, &mut diagnostics);

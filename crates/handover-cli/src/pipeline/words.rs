@@ -1,11 +1,11 @@
 //! Words that a file may say: the list of them for a message, and the one that was probably meant.
 
-pub(super) fn allowed(words: &[&str]) -> String {
+pub(crate) fn allowed(words: &[&str]) -> String {
     format!("allowed: {}", words.join(", "))
 }
 
 /// The word that was probably meant: the same but for case, or for two letters.
-pub(super) fn closest(text: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn closest(text: &str, words: &[&str]) -> Option<String> {
     let near = words.iter().map(|word| (distance(&text.to_lowercase(), &word.to_lowercase()), word));
     let (changes, word) = near.min_by_key(|(changes, _)| *changes)?;
     (changes <= 2 && changes < word.len()).then(|| format!("did you mean `{word}`?"))

@@ -1,0 +1,177 @@
+//! `handover explain`: what synchronisation costs, computed.
+//!
+//! A [`Scenario`] says which jobs run on which engines and what they touch. [`Graph`] unrolls it and derives the true dependencies.
+//! A [`Model`] decides who waits for whom; [`schedule`] lets the jobs run in virtual time. What a job waits for beyond its true
+//! dependencies is false ([`FalseWait`]), and [`Change`]s that would remove it are applied and scheduled again.
+//!
+//! # Contract
+//!
+//! Everything is submitted at 0, in the listed order, to in-order queues. No model starts a job before all that it truly depends on
+//! has ended. Nothing here knows a makespan: each is computed.
+
+mod all;
+mod changes;
+mod cycle;
+mod file;
+mod graph;
+mod load;
+mod program;
+mod report;
+mod reservation;
+mod resolve;
+mod rules;
+mod schedule;
+mod svg;
+mod threads;
+mod waits;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::run::{FAILED, REFUSED};
+
+pub use all::Row;
+pub use changes::{Change, Kind, Tried};
+pub use graph::Graph;
+pub use program::{Access, Buffer, Job, Program, Scenario, Threads, Variant, Work};
+pub use report::Explanation;
+#[doc(hidden)]
+pub use rules::Contract;
+pub use rules::{Model, Rules, Trust};
+#[doc(hidden)]
+pub use schedule::schedule_under;
+pub use schedule::{Schedule, schedule};
+pub use threads::{Outcome, Policy};
+pub use waits::{FalseWait, Findings, Truth};
+
+/// The scenarios that the program carries, by name.
+pub const SHIPPED: [(&str, &str); 14] = [
+    ("s01", include_str!("../../scenarios/s01.toml")),
+    ("s02", include_str!("../../scenarios/s02.toml")),
+    ("s02b", include_str!("../../scenarios/s02b.toml")),
+    ("s03", include_str!("../../scenarios/s03.toml")),
+    ("s05", include_str!("../../scenarios/s05.toml")),
+    ("s06", include_str!("../../scenarios/s06.toml")),
+    ("s07", include_str!("../../scenarios/s07.toml")),
+    ("s08", include_str!("../../scenarios/s08.toml")),
+    ("s09", include_str!("../../scenarios/s09.toml")),
+    ("s10", include_str!("../../scenarios/s10.toml")),
+    ("s11", include_str!("../../scenarios/s11.toml")),
+    ("s12", include_str!("../../scenarios/s12.toml")),
+    ("s13", include_str!("../../scenarios/s13.toml")),
+    ("s15", include_str!("../../scenarios/s15.toml")),
+];
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub struct Arguments {
+    /// A scenario file, or the name of a shipped one. `None`: all shipped ones, as a table.
+    pub scenario: Option<PathBuf>,
+    /// Print JSON.
+    pub json: bool,
+    /// Where the picture goes.
+    pub svg: Option<PathBuf>,
+    /// Colours on standard error.
+    pub colours: bool,
+}
+
+/// Explains, on standard output.
+pub fn explain(arguments: &Arguments) -> ExitCode {
+    let outcome = match &arguments.scenario {
+        Some(path) => match Scenario::load(path) {
+            Ok(scenario) => one(&scenario, arguments),
+            Err(error) => return refuse(&error.render(arguments.colours)),
+        },
+        None => all(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Refused(text)) => refuse(&format!("error: {text}")),
+        Err(Failure::Failed(text)) => {
+            anstream::eprintln!("error: {text}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+enum Failure {
+    Refused(String),
+    Failed(String),
+}
+
+fn refuse(text: &str) -> ExitCode {
+    anstream::eprintln!("{text}");
+    ExitCode::from(REFUSED)
+}
+
+fn one(scenario: &Scenario, arguments: &Arguments) -> Result<(), Failure> {
+    match &scenario.work {
+        Work::Threads(threads) => {
+            if arguments.svg.is_some() {
+                return Err(Failure::Refused(format!(
+                    "{} has threads, not jobs: there is no schedule to draw",
+                    scenario.name
+                )));
+            }
+            if arguments.json {
+                return print_json(&named(scenario, "threads", all::threads_value(threads)));
+            }
+            print(&all::threads_text(scenario, threads));
+        }
+        Work::Jobs(variants) => {
+            let explanations: Vec<Explanation> = variants.iter().map(Explanation::of).collect();
+            if let Some(path) = &arguments.svg {
+                let picture = svg::draw(scenario, &explanations);
+                let failed = |error| Failure::Failed(format!("the picture {}: {error}", path.display()));
+                std::fs::write(path, picture).map_err(failed)?;
+            }
+            if arguments.json {
+                let programs = explanations.iter().map(Explanation::value).collect();
+                return print_json(&named(scenario, "programs", programs));
+            }
+            explanations.iter().for_each(|explanation| print(&explanation.text(scenario)));
+        }
+    }
+    Ok(())
+}
+
+fn named(scenario: &Scenario, key: &str, value: Value) -> Value {
+    json!({ "name": scenario.name, "title": scenario.title, "unit": scenario.unit, key: value })
+}
+
+fn all(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.svg.is_some() {
+        return Err(Failure::Refused("--svg draws one scenario; which one?".into()));
+    }
+    let mut scenarios = Vec::new();
+    for (name, text) in SHIPPED {
+        let broken = |error| Failure::Failed(format!("the program carries a broken scenario: {error}"));
+        scenarios.push(Scenario::parse(text, name).map_err(broken)?);
+    }
+    if !arguments.json {
+        print(&all::text(&scenarios));
+        return Ok(());
+    }
+    let values = scenarios.iter().map(|scenario| match &scenario.work {
+        Work::Threads(threads) => named(scenario, "threads", all::threads_value(threads)),
+        Work::Jobs(variants) => {
+            let programs = variants.iter().map(|variant| Explanation::of(variant).value()).collect();
+            named(scenario, "programs", programs)
+        }
+    });
+    print_json(&values.collect())
+}
+
+/// Whoever closed the pipe has seen enough.
+fn print(text: &str) {
+    let _ = write!(anstream::stdout(), "{text}");
+}
+
+fn print_json(value: &Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(format!("the report: {error}")))?;
+    let _ = writeln!(std::io::stdout(), "{text}");
+    Ok(())
+}
