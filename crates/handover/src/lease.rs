@@ -71,6 +71,16 @@ pub(crate) enum Parts {
 }
 
 impl Parts {
+    /// Those of a set, and more.
+    pub(crate) fn and(self, more: impl Iterator<Item = Part>) -> Self {
+        let mut parts = match self {
+            Self::One(one) => Vec::from(one),
+            Self::Many(parts) => parts,
+        };
+        parts.extend(more);
+        Self::Many(parts)
+    }
+
     /// The parts of a set that was checked.
     #[inline]
     pub(crate) fn of(set: &[Wish<'_>], lease: bool) -> Self {
@@ -306,7 +316,8 @@ impl Lease {
     /// The part of this surface that allows the access.
     pub(crate) fn part(&self, surface: &Surface, access: Access) -> Result<&Part> {
         let allows = |part: &&Part| {
-            Arc::ptr_eq(&part.surface.0, &surface.0) && (access == Access::Read || part.asked.0 <= Usage::Write)
+            let usage = if access == Access::Read { Usage::Read } else { Usage::Write };
+            Arc::ptr_eq(&part.surface.0, &surface.0) && part.asked.0 <= usage
         };
         self.share.parts().iter().find(allows).ok_or_else(|| {
             Error::new(Stage::Access, Kind::Invalid)

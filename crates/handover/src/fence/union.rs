@@ -17,12 +17,46 @@ pub(super) struct Union {
     leaves: Vec<Fence>,
     /// The leaves of devices once more, as one: to wait for 64 sync_files one by one would cost 64 calls after the last has ended.
     kernel: Option<SyncFile>,
-    /// Of what had ended before the union was made: the first error, and the latest time.
-    before: (Option<Error>, Monotonic),
+    /// Of what had ended before the union was made.
+    before: Ended,
+}
+
+/// Of those that have ended: the first error in time, as the kernel's arrays keep it, and the latest time.
+#[derive(Debug, Clone)]
+struct Ended {
+    failed: Option<(Monotonic, Error)>,
+    last: Monotonic,
+}
+
+impl Ended {
+    const NOTHING: Self = Self { failed: None, last: Monotonic(0) };
+
+    /// With this one too; gives false if it has not ended.
+    fn add(&mut self, status: Status) -> bool {
+        match status {
+            Status::Pending => return false,
+            Status::Done(at) => self.last = self.last.max(at),
+            Status::Failed(at, error) => {
+                self.last = self.last.max(at);
+                self.fail(at, error);
+            }
+        }
+        true
+    }
+
+    fn fail(&mut self, at: Monotonic, error: Error) {
+        if self.failed.as_ref().is_none_or(|(first, _)| at < *first) {
+            self.failed = Some((at, error));
+        }
+    }
+
+    fn result(self) -> Result<()> {
+        self.failed.map_or(Ok(()), |(_, error)| Err(error))
+    }
 }
 
 impl Fence {
-    /// One fence that ends with the last of these and never before, with the error of any of them.
+    /// One fence that ends with the last of these and never before, with the first error of any of them.
     ///
     /// As the kernel merges (`dma_fence_unwrap_merge`): leaves only, however deep unions were nested (C16); what has ended is left
     /// out; of one context the latest stands for all (C17). Of one leaf the union is that leaf, of none a fence that has ended,
@@ -37,31 +71,34 @@ impl Fence {
     /// The same as a given place of a context: a point of a timeline, which is a union with all that was before.
     pub(crate) fn union_at(place: Option<(u64, u64)>, fences: &[Self]) -> Result<Self> {
         let mut leaves: Vec<Self> = Vec::new();
-        let (mut error, mut last) = (None, Monotonic(0));
+        let mut before = Ended::NOTHING;
         let mut all: Vec<&Self> = fences.iter().collect();
         while let Some(fence) = all.pop() {
             match (fence.status(), &fence.0.source) {
                 (Status::Pending, Source::Union(union)) => {
-                    error = error.or_else(|| union.before.0.clone());
-                    last = last.max(union.before.1);
+                    before.last = before.last.max(union.before.last);
+                    if let Some((at, error)) = &union.before.failed {
+                        before.fail(*at, error.clone());
+                    }
                     all.extend(&union.leaves);
                 }
                 (Status::Pending, _) => keep_latest(&mut leaves, fence),
-                (Status::Done(at), _) => last = last.max(at),
-                (Status::Failed(at, failed), _) => {
-                    last = last.max(at);
-                    error = error.or(Some(failed));
+                (ended, _) => {
+                    before.add(ended);
                 }
             }
         }
-        if last == Monotonic(0) {
-            last = Monotonic::now();
+        if before.last == Monotonic(0) {
+            before.last = Monotonic::now();
         }
         // Sorted, so that the answer does not depend on the order of the arguments.
         leaves.sort_by_key(|leaf| (leaf.0.context, leaf.0.seq));
         match (leaves.as_slice(), place) {
-            ([], None) => Ok(Self::ended(error.map_or(Ok(()), Err), last)),
-            ([one], None) if error.is_none() => Ok(one.clone()),
+            ([], None) => {
+                let last = before.last;
+                Ok(Self::ended(before.result(), last))
+            }
+            ([one], None) if before.failed.is_none() => Ok(one.clone()),
             _ => {
                 let mut files = leaves.iter().filter_map(|leaf| leaf.0.source.kernel());
                 let kernel = match (files.next(), files.next()) {
@@ -71,7 +108,7 @@ impl Fence {
                     (Some(only), None) => Some(only.try_clone()?),
                     _ => None,
                 };
-                let union = Union { leaves, kernel, before: (error, last) };
+                let union = Union { leaves, kernel, before };
                 let place = place.unwrap_or_else(|| (new_context(), 1));
                 Ok(Self::of(place, Status::Pending, Source::Union(union)))
             }
@@ -111,20 +148,14 @@ fn keep_latest(leaves: &mut Vec<Fence>, fence: &Fence) {
 }
 
 impl Union {
-    /// How it ended, and when, if all leaves have. The first error is told.
+    /// How it ended, and when, if all leaves have. The first error in time is told.
     pub(super) fn look(&self) -> Option<(Result<()>, Monotonic)> {
-        let (mut error, mut last) = self.before.clone();
-        for leaf in &self.leaves {
-            match leaf.status() {
-                Status::Pending => return None,
-                Status::Done(at) => last = last.max(at),
-                Status::Failed(at, failed) => {
-                    last = last.max(at);
-                    error = error.or(Some(failed));
-                }
-            }
+        let mut ended = self.before.clone();
+        if !self.leaves.iter().all(|leaf| ended.add(leaf.status())) {
+            return None;
         }
-        Some((error.map_or(Ok(()), Err), last))
+        let last = ended.last;
+        Some((ended.result(), last))
     }
 
     /// Returns when all have ended, or at the deadline, or a cancel. One after the other: whoever ends before its turn costs a
@@ -159,7 +190,7 @@ impl Union {
     /// The merged file, where the kernel ends all leaves and nothing failed before.
     pub(super) fn kernel_alone(&self) -> Option<&SyncFile> {
         let all = self.leaves.iter().all(|leaf| leaf.0.source.kernel().is_some());
-        self.kernel.as_ref().filter(|_| all && self.before.0.is_none())
+        self.kernel.as_ref().filter(|_| all && self.before.failed.is_none())
     }
 
     pub(super) fn describe(&self) -> String {

@@ -16,8 +16,12 @@ use crate::surface::lock;
 use crate::waiting::Waiting;
 
 mod habits;
+mod memory;
+mod user;
 
 pub use habits::{Habits, Policy, Sync};
+pub use memory::{Bound, MemoryJob};
+pub use user::{UserQueue, Value};
 
 type Job = Box<dyn FnOnce(&Lease) -> Result<()> + Send>;
 
@@ -104,8 +108,10 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
-        let mut parts = check(set, false)?;
-        let mut job: Job = Box::new(job);
+        self.submit_parts(check(set, false)?, after, deadline, Box::new(job))
+    }
+
+    fn submit_parts(&self, mut parts: Parts, after: &[Fence], deadline: Deadline, mut job: Job) -> Result<Fence> {
         loop {
             match self.attach_and_push(&mut parts, after, deadline, job) {
                 Ok(fence) => return Ok(fence),

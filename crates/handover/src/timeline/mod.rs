@@ -39,6 +39,7 @@ use crate::fence::{Fence, new_context};
 use crate::surface::lock;
 use chain::Content;
 use file::Written;
+pub(crate) use promise::Registered;
 pub use promise::{Awaiting, Promise, Which, wait};
 pub use remote::Reader;
 pub(crate) use remote::RemotePoint;

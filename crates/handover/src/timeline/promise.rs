@@ -58,7 +58,7 @@ pub struct Awaiting {
 
 /// Keeps what calls, until the call.
 #[derive(Debug)]
-struct Registered {
+pub(crate) struct Registered {
     _submission: Fence,
     _end: Arc<OnceLock<Fence>>,
 }
@@ -152,7 +152,11 @@ impl Promise {
     }
 
     /// Calls when the point has come so far, or never will, unless what this gives is dropped before. The call must not wait.
-    fn on_reached(&self, reached: Reached, call: impl FnOnce(&Result<()>) + Send + 'static) -> Result<Registered> {
+    pub(crate) fn on_reached(
+        &self,
+        reached: Reached,
+        call: impl FnOnce(&Result<()>) + Send + 'static,
+    ) -> Result<Registered> {
         let Submission { ended, picked } = self.await_submission();
         let end = Arc::new(OnceLock::new());
         let registered = Registered { _submission: ended.clone(), _end: Arc::clone(&end) };

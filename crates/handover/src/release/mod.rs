@@ -1,12 +1,16 @@
 //! Release: a lease goes back to the reservation. Dropping one does the same, without the chance to hear of trouble.
 
+mod shares;
+
+pub use shares::{Releases, Schedule, Share};
+
 use handover_model::Stage;
 use handover_sys::dma_buf;
 
 use crate::backend::linux::SyncFile;
 use crate::error::{Error, Kind, Result, os};
 use crate::kernel_fences::{ENOTTY, direction};
-use crate::lease::{Lease, Share};
+use crate::lease::{self, Lease};
 
 impl Lease {
     /// Ends CPU access. The entries end too, unless a job still holds a share: then they end with the job.
@@ -15,7 +19,7 @@ impl Lease {
     /// [`Kind::Spoiled`](crate::Kind::Spoiled): an entry was no longer ours, since somebody wrote over the control file.
     #[inline]
     pub fn release(self) -> Result<()> {
-        Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release))
+        lease::Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release))
     }
 
     /// Releases the lease after a device's work: attaches its fence to the kernel's reservation of every surface, as WRITE where the
