@@ -35,13 +35,20 @@ pub(crate) enum Pending {
 impl Pending {
     /// What the kernel has in the way of this part now; `None` of nothing, or of memory that the kernel keeps no reservation with.
     #[inline]
-    fn before(part: &Part) -> Result<Option<Self>> {
+    pub(crate) fn before(part: &Part) -> Result<Option<Self>> {
         let memory = &part.surface.0.memory;
         // Explicitly synchronised work waits for the fences it was given. (What moves the memory the kernel waits for itself.)
         if !memory.is_dma_buf() || part.wish.usage == Usage::Bookkeep {
             return Ok(None);
         }
-        Self::of(memory.file(), direction(part.wish.usage))
+        let found = Self::of(memory.file(), direction(part.wish.usage))?;
+        match found {
+            Some(Self::Fence(all)) if !part.wish.region.is_whole() && !part.surface.0.pool.scoped.is_empty() => {
+                let mine = (part.wish.usage, part.wish.region);
+                Ok(part.surface.0.pool.scoped.narrow(part.wish.surface, mine, all)?.map(Self::Fence))
+            }
+            found => Ok(found),
+        }
     }
 
     /// What a dma-buf's reservation holds in this direction's way.

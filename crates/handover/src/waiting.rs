@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
 use handover_sys::poll::Interest;
-use handover_sys::{dma_buf, epoll, timer};
+use handover_sys::{epoll, timer};
 
 use crate::backend::linux::sync_file::SyncFile;
 use crate::backend::software::control::Control;
@@ -18,7 +18,7 @@ use crate::backend::software::reservation::working_set::Member as _;
 use crate::backend::software::reservation::{Dependency, Outcome, Phase, Reservation, Word};
 use crate::deadline::Deadline;
 use crate::error::{Error, Holder, Kind, Result, os};
-use crate::kernel_fences::{KernelFences, Pending, direction};
+use crate::kernel_fences::{KernelFences, Pending};
 use crate::lease::{Part, Share};
 
 /// What has not ended yet of what was before us.
@@ -110,8 +110,7 @@ impl Waiting {
     /// Would nobody have to wait for a fence of the kernel? Takes no place.
     pub(crate) fn kernel_is_idle(parts: &[Part]) -> Result<bool> {
         for part in parts.iter().filter(|part| part.surface.0.memory.is_dma_buf()) {
-            let idle = dma_buf::is_idle(part.surface.0.memory.file(), direction(part.wish.usage));
-            if !idle.map_err(os(Stage::Acquire, "look for fences of a dma-buf"))? {
+            if Pending::before(part)?.is_some() {
                 return Ok(false);
             }
         }

@@ -57,6 +57,9 @@ impl Lease {
                     error
                 }
             })?;
+            if !part.wish.region.is_whole() {
+                part.surface.0.pool.scoped.attached(part.wish.surface, part.wish.usage, part.wish.region, fence)?;
+            }
         }
         Ok(())
     }

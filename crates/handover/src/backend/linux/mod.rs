@@ -14,7 +14,8 @@
 //! - What the CPU does ends with its entry and never becomes a fence in the kernel: a kernel's fence must end without the help of
 //!   any process.
 //! - Regions order those who share the control file. The kernel has one reservation for the whole buffer and always gets
-//!   the union.
+//!   the union: its drivers, and every stranger, still serialise over the whole. What one process attached itself for some cells, it
+//!   leaves out for others where the kernel shows that nothing else pends (`scoped`).
 //! - [`Order::AmongPeers`](super::Order::AmongPeers): the entry closes the race between export and import (S16) among peers. A stranger who has
 //!   the dma-buf by another way can still slip between.
 //!
@@ -29,6 +30,7 @@
 //! | `held` | what keeps a lease while a device without fences has the buffer |
 //! | `implicit` | whether a driver attaches fences by itself |
 //! | `probe` | what this machine can do, found by trying |
+//! | `scoped` | which of the kernel's fences were meant for some cells only |
 //! | `scanout` | surfaces on a screen, by atomic commits with fences both ways |
 //! | `sync_file` | a kernel fence |
 //! | `timeline` | points that a driver keeps, submitted or not yet |
@@ -45,6 +47,7 @@ mod held;
 mod implicit;
 pub mod probe;
 pub mod scanout;
+pub(crate) mod scoped;
 pub mod sync_file;
 mod timeline;
 mod udmabuf;

@@ -53,6 +53,11 @@ impl SyncFile {
         sync_file::info(&self.0).map_err(os(Stage::Acquire, "read what a sync_file holds"))
     }
 
+    /// How many fences there are. One that has ended since it was made still counts.
+    pub(crate) fn count(&self) -> Result<u32> {
+        sync_file::count(&self.0).map_err(os(Stage::Acquire, "count the fences of a sync_file"))
+    }
+
     /// Waits on the CPU.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use handover_sys::file::{self, Identity};
 
 use super::control::Control;
 use super::reservation::{Reservation, Slot, Trouble};
+use crate::backend::linux::scoped::Scoped;
 use crate::error::os;
 use crate::surface::lock;
 
@@ -16,6 +17,8 @@ use crate::surface::lock;
 pub(crate) struct Pool {
     reservation: Reservation<Control>,
     identity: Identity,
+    /// Fences in the kernel's reservations that this process attached for some cells.
+    pub(crate) scoped: Scoped,
 }
 
 /// The pools that one process is in.
@@ -48,7 +51,7 @@ impl Pool {
         let reservation = Control::create(surfaces)?;
         let identity = file::identity(reservation.platform().file())
             .map_err(os(Stage::Allocate, "read the identity of a control file"))?;
-        let pool = Arc::new(Self { reservation, identity });
+        let pool = Arc::new(Self { reservation, identity, scoped: Scoped::default() });
         let mut known = lock(&KNOWN);
         let pools = known.living();
         pools.push((identity, Arc::downgrade(&pool)));
@@ -67,7 +70,7 @@ impl Pool {
             return Ok(pool);
         }
         let reservation = Control::join(Stage::Import, file, Some(surfaces))?;
-        let pool = Arc::new(Self { reservation, identity });
+        let pool = Arc::new(Self { reservation, identity, scoped: Scoped::default() });
         pools.push((identity, Arc::downgrade(&pool)));
         Ok(pool)
     }
