@@ -33,6 +33,7 @@ mod surface;
 pub mod timeline;
 pub mod transport;
 mod waiting;
+mod who_waits;
 
 pub use access::{View, ViewMut};
 pub use acquire::{Acquire, Wish, acquire, try_acquire};

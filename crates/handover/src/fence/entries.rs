@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::surface::lock;
 use crate::waiting::holder;
+use crate::who_waits;
 
 /// Entries of one surface, and how those that are over ended.
 #[derive(Debug)]
@@ -87,8 +88,10 @@ impl Entries {
     }
 
     pub(super) fn blocked(&self) -> Blocked {
-        let by = self.left(false).iter().map(|d| holder(self.pool.reservation(), d.surface, d.word)).collect();
-        Blocked { by, holding: Vec::new() }
+        let (left, reservation) = (self.left(false), self.pool.reservation());
+        let by = left.iter().map(|dependency| holder(reservation, dependency.surface, dependency.word)).collect();
+        let then = who_waits::chain(reservation, self.pool.surfaces(), left.iter().map(|d| d.word.owner()));
+        Blocked { by, then, holding: Vec::new() }
     }
 }
 

@@ -38,6 +38,8 @@
 //!
 //! [`EXPORT_SYNC_FILE`]: handover_sys::dma_buf::export_sync_file
 #![doc = include_str!("../../../READ_ONLY_LINUX.md")]
+#![doc = ""]
+#![doc = include_str!("../../../DRIVERS.md")]
 
 pub mod amdgpu;
 mod card;
