@@ -34,3 +34,22 @@ pub fn add(epoll: impl AsFd, fd: impl AsFd, interest: Interest) -> io::Result<()
     events.set(EventFlags::OUT, interest.contains(Interest::WRITE));
     Ok(epoll::add(epoll, fd, EventData::new_u64(0), events)?)
 }
+
+/// Watches `fd` no longer. It can be added again.
+///
+/// Call: `epoll_ctl(EPOLL_CTL_DEL)`. Permission: none further. May block: no. Retries: none. Errors: `ENOENT` (it was not watched).
+///
+/// ```
+/// use handover_sys::{clock::Monotonic, epoll, eventfd, poll};
+/// let (all, one) = (epoll::create()?, eventfd::create()?);
+/// eventfd::signal(&one)?;
+/// epoll::add(&all, &one, poll::Interest::READ)?;
+/// epoll::remove(&all, &one)?;
+/// assert!(!poll::wait_readable(&all, Some(Monotonic(0)))?);
+/// epoll::add(&all, &one, poll::Interest::READ)?;
+/// assert!(poll::wait_readable(&all, Some(Monotonic(0)))?);
+/// # std::io::Result::Ok(())
+/// ```
+pub fn remove(epoll: impl AsFd, fd: impl AsFd) -> io::Result<()> {
+    Ok(epoll::delete(epoll, fd)?)
+}

@@ -4,15 +4,19 @@
 mod common;
 #[path = "../../handover/tests/common/kernel.rs"]
 mod kernel;
+#[path = "common/raw.rs"]
+mod raw;
 
 use std::sync::{Mutex, PoisonError};
 
-use common::{Compositor, offer, options, returned, show, surfaces, wait_until};
-use handover::backend::linux::Card;
+use common::{Compositor, SIZE, offer, options, returned, show, soon, surfaces, surfaces_of, wait_until};
+use handover::backend::linux::{Card, Timeline};
 use handover::{Format, Modifier};
-use handover_sys::file;
+use handover_sys::clock::Monotonic;
+use handover_sys::{file, poll};
 use handover_wayland::server;
 use kernel::{need, udmabuf};
+use raw::Raw;
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -51,6 +55,43 @@ fn a_steady_stream_of_points_makes_no_descriptor() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(card) = need("virtio_gpu", Card::of_driver("virtio_gpu")) else { return };
     steady(Some(card));
+}
+
+/// The wait for a point ends with its window, whoever submits the point later.
+#[test]
+fn a_window_that_goes_takes_its_wait_along() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(card) = need("virtio_gpu", Card::of_driver("virtio_gpu")) else { return };
+    let Some(backend) = udmabuf() else { return };
+    let patience = std::time::Duration::from_secs(600);
+    let options = server::Options { timelines: Some(card.clone()), patience, ..options() };
+    let surface = surfaces_of(&backend, &options.offer, SIZE, 1).remove(0);
+    let compositor = Compositor::start(options);
+    let mut client = Raw::connect(&compositor);
+    let (acquire, release) = (Timeline::new(&card).unwrap(), Timeline::new(&card).unwrap());
+    let (a, r) = (client.timeline(acquire.to_fd().unwrap()), client.timeline(release.to_fd().unwrap()));
+    let buffer = client.buffer(&surface);
+    let mut round = |point| {
+        client.window();
+        let sync = client.sync();
+        sync.set_acquire_point(&a, 0, point);
+        sync.set_release_point(&r, 0, point);
+        client.surface().attach(Some(&buffer), 0, 0);
+        client.surface().commit();
+        client.round_trip(soon());
+        client.destroy_window();
+        sync.destroy();
+        client.round_trip(soon());
+        wait_until("the buffer is the client's", || release.completed().unwrap() >= point.into());
+        file::open_count().unwrap()
+    };
+    let counts: Vec<usize> = (1..=40).map(&mut round).collect();
+    let (early, late) = counts.split_at(10);
+    assert!(late.iter().max() <= early.iter().max().map(|most| most + 1).as_ref(), "{counts:?}");
+    acquire.signal(40).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    compositor.tell(move |server| tell.send(poll::wait_readable(server.descriptor(), Some(Monotonic(0)))).unwrap());
+    assert!(!told.recv().unwrap().unwrap(), "it would spin");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use handover::backend::linux::sync_file::Status;
-use handover::backend::linux::{Held, SyncFile};
+use handover::backend::linux::{Held, Registration, SyncFile};
 use handover::negotiate::Conflict;
 use handover::{Deadline, Error, Kind, MemoryKind, Result, Stage, Surface, SurfaceId};
 use handover_sys::dma_buf::{self, Direction};
@@ -110,7 +110,7 @@ impl<H: Held> Buffers<H> {
     ) -> Result<()> {
         let unreachable = || Error::new(Stage::Access, Kind::Unreachable);
         let buffer = self.known.get_mut(&surface.id()).ok_or_else(unreachable)?;
-        let watch = |event: &OwnedFd| watch(&self.epoll, event);
+        let watch = |event: &Registration| watch(&self.epoll, event);
         let release = sync.attach(window, &buffer.object, buffer.line.as_mut(), fence, watch)?;
         buffer.out = Some(Out { held, release, waits_for_end: false });
         Ok(())
@@ -177,7 +177,7 @@ impl<H> Buffer<H> {
             return line.is_complete(release);
         }
         let Some(fence) = line.fence(release)? else { return Ok(false) };
-        // A registration outlives the descriptor; unread, its event would wake the loop for ever.
+        // Unread, it would wake the loop for as long as the buffer's lease is on its way.
         let _ = handover_sys::eventfd::drain(&release.event);
         if fence.status()? != Status::Pending || fences::attach(&self.surface, &fence, Direction::READ)? {
             return Ok(true);
@@ -189,7 +189,7 @@ impl<H> Buffer<H> {
     }
 }
 
-fn watch(epoll: &OwnedFd, event: &OwnedFd) -> Result<()> {
+fn watch(epoll: &OwnedFd, event: &Registration) -> Result<()> {
     epoll::add(epoll, event, Interest::READ).map_err(|error| {
         Error::new(Stage::Access, Kind::Os).asked("to wait for a release point").found(error.to_string())
     })

@@ -15,9 +15,9 @@
 //!
 //! The acquire point is submitted, or signalled, before the commit is sent: a compositor never waits for a promise of ours (U7).
 
-use handover::backend::linux::{Card, Reached, SyncFile, Timeline};
+use handover::backend::linux::{Card, Reached, Registration, SyncFile, Timeline};
 use handover::{Error, Kind, Result, Stage};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use wayland_client::QueueHandle;
 use wayland_client::protocol::wl_buffer::WlBuffer;
 use wayland_client::protocol::wl_surface::WlSurface;
@@ -80,7 +80,7 @@ pub(super) struct ReleaseLine(Line);
 pub(super) struct ReleasePoint {
     point: u64,
     /// Readable when a fence stands behind the point, or when the kernel cannot take that fence over, when it has ended.
-    pub(super) event: OwnedFd,
+    pub(super) event: Registration,
 }
 
 impl Sync {
@@ -125,7 +125,7 @@ impl Sync {
         buffer: &WlBuffer,
         line: Option<&mut ReleaseLine>,
         fence: Option<&SyncFile>,
-        watch: impl FnOnce(&OwnedFd) -> Result<()>,
+        watch: impl FnOnce(&Registration) -> Result<()>,
     ) -> Result<Option<ReleasePoint>> {
         let release = match (self, line) {
             (Self::Implicit { .. }, None) => None,
@@ -143,7 +143,7 @@ impl Explicit {
         &mut self,
         line: &mut ReleaseLine,
         fence: Option<&SyncFile>,
-        watch: impl FnOnce(&OwnedFd) -> Result<()>,
+        watch: impl FnOnce(&Registration) -> Result<()>,
     ) -> Result<ReleasePoint> {
         let release = line.0.next()?;
         let event = line.0.timeline.descriptor(release, Reached::Available)?;

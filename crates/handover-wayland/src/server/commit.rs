@@ -13,6 +13,7 @@ use wayland_server::DisplayHandle;
 use wayland_server::backend::WeakHandle;
 use wayland_server::protocol::wl_buffer::WlBuffer;
 
+use super::limit::Place;
 use super::{WindowId, lock};
 use crate::fences;
 
@@ -120,10 +121,10 @@ pub(super) struct Ending {
 pub(super) enum How {
     /// By `wl_buffer.release`, with the last of the commits that use the buffer.
     Buffer(WlBuffer, Arc<AtomicU32>),
-    /// By a point of its timeline.
-    Point(Arc<Timeline>, u64),
+    /// By a point of its timeline. The buffer counts as the client's for as long as its surface is needed.
+    Point { timeline: Arc<Timeline>, point: u64, _buffer: WlBuffer },
     /// It had its buffer back when the copy was made. The token says that the copy is in use.
-    Copy { _token: Arc<()> },
+    Copy { _token: Arc<Place> },
 }
 
 impl Release {
@@ -168,7 +169,7 @@ impl Ending {
                     buffer.release();
                 }
             }
-            How::Point(timeline, point) => {
+            How::Point { timeline, point, .. } => {
                 // Of a reader that cannot be asked for there is nothing to pass on, and a client that is told nothing starves.
                 let fence = fences::pending(&self.surface).ok().flatten();
                 let submitted = fence.is_some_and(|fence| timeline.submit(*point, &fence).is_ok());

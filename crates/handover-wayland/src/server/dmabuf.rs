@@ -192,7 +192,7 @@ impl Dispatch<ZwpLinuxBufferParamsV1, Params> for State {
         use zwp_linux_buffer_params_v1::{Error, Request};
         match request {
             Request::Add { fd, plane_idx, offset, stride, modifier_hi, modifier_lo } => {
-                let Some(place) = limit::place(client, params) else { return };
+                let Some(place) = limit::descriptors(client, params, 1) else { return };
                 let modifier = Modifier(u64::from(modifier_hi) << 32 | u64::from(modifier_lo));
                 let mut own = lock(&data.state);
                 let is_used = own.is_used;
@@ -205,7 +205,7 @@ impl Dispatch<ZwpLinuxBufferParamsV1, Params> for State {
             }
             Request::Create { width, height, format, flags } => {
                 let wanted = Wanted { width, height, format: Fourcc(format), flags: flags.into() };
-                let Some(place) = limit::place(client, params) else { return };
+                let Some(place) = limit::descriptors(client, params, limit::OF_SURFACE) else { return };
                 match state.make(data, params.version(), wanted) {
                     Ok(surface) => {
                         let data = BufferData::dma_buf(surface, place);
@@ -224,7 +224,7 @@ impl Dispatch<ZwpLinuxBufferParamsV1, Params> for State {
             }
             Request::CreateImmed { buffer_id, width, height, format, flags } => {
                 let wanted = Wanted { width, height, format: Fourcc(format), flags: flags.into() };
-                let Some(place) = limit::place(client, params) else { return };
+                let Some(place) = limit::descriptors(client, params, limit::OF_SURFACE) else { return };
                 match state.make(data, params.version(), wanted) {
                     Ok(surface) => {
                         init.init(buffer_id, BufferData::dma_buf(surface, place));
@@ -278,6 +278,8 @@ impl State {
                 Err(failed(wanted, text, "a compositor that does not know a modifier cannot read it"))
             };
         };
+        // Of another modifier the offer says no number of planes: compression may add some, up to 4. Whoever has the driver asks it, and
+        // refuses a number that the driver does not expect; nothing here reads pixels of such a surface.
         if modifier == Modifier::LINEAR && planes.len() != format.planes().len() {
             let text = format!("{} planes; {format} has {}", planes.len(), format.planes().len());
             return fatal(Error::Incomplete, text);

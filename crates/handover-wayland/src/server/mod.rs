@@ -12,16 +12,23 @@
 //! - A [`Committed`] that is dropped is released: when the last entry of handover peers on the surface has ended, or when patience with
 //!   them is over, `wl_buffer.release` is sent, or the release point gets the fence of whatever still reads. This holds for every commit, shown or not (U3): those that a
 //!   later one overtook between two dispatches, and those of a client that died, too.
+//! - There are 64 clients at a time. Each may have 1024 objects that cost memory, and their objects may keep 256 descriptors open; all
+//!   clients together may have half of those that the process may open (`RLIMIT_NOFILE` when the server was made), and each as many as
+//!   it leaves to the others. Who has more is disconnected. Who comes when there are as many, or when the process has no descriptor left,
+//!   waits outside, and an [`Event::Refused`] tells the caller once. When seven eighths of the descriptors are open, a client goes that
+//!   sent some which no request takes.
 //! - A client that died ends with everything it had. Surfaces that the caller has live on.
 
 mod commit;
 mod dmabuf;
+mod door;
 mod limit;
 mod pace;
 mod shell;
 mod shm;
 mod silent;
 mod state;
+mod strays;
 mod surface;
 mod syncobj;
 
@@ -41,7 +48,8 @@ use wayland_server::{Display, ListeningSocket};
 
 use crate::DeviceId;
 pub use commit::{Committed, Unreleased};
-use limit::ClientLimit;
+use door::Door;
+use limit::{ClientLimit, Connection, Total};
 use state::State;
 
 /// While peers still use surfaces that were released, they are looked at this often.
@@ -111,7 +119,7 @@ pub enum Event {
 pub struct Server {
     display: Display<State>,
     state: State,
-    socket: Option<ListeningSocket>,
+    door: Door,
     epoll: OwnedFd,
 }
 
@@ -127,7 +135,7 @@ impl Server {
         epoll::add(&epoll, display.backend().poll_fd(), Interest::READ).map_err(os("wait for clients"))?;
         let state = State::new(display.handle(), options, &epoll)?;
         state.create_globals();
-        Ok(Self { display, state, socket: None, epoll })
+        Ok(Self { display, state, door: Door::new(Total::of_process()), epoll })
     }
 
     /// The same, listening at a socket of this name in `XDG_RUNTIME_DIR`, for clients with this `WAYLAND_DISPLAY`.
@@ -157,17 +165,22 @@ impl Server {
             Error::new(Stage::Negotiate, Kind::Os).asked(format!("the Wayland socket {name}")).found(error.to_string())
         })?;
         let mut server = Self::new(options)?;
-        epoll::add(&server.epoll, &socket, Interest::READ).map_err(os("wait for connections"))?;
-        server.socket = Some(socket);
+        server.door.listen(socket, &server.epoll)?;
         Ok(server)
     }
 
     /// Takes a client on a connection that is there already.
     ///
     /// # Errors
-    /// [`Kind::Os`].
+    /// [`Kind::Full`]: there are as many as there may be; see the [contract](self). [`Kind::Os`].
     pub fn add(&mut self, stream: UnixStream) -> Result<()> {
-        self.display.handle().insert_client(stream, Arc::new(ClientLimit::default())).map_err(os("take a client"))?;
+        let connection = self.door.total.admit()?;
+        self.insert(stream, connection)
+    }
+
+    fn insert(&mut self, stream: UnixStream, connection: Connection) -> Result<()> {
+        let limit = Arc::new(ClientLimit::new(connection));
+        self.display.handle().insert_client(stream, limit).map_err(os("take a client"))?;
         Ok(())
     }
 
@@ -179,8 +192,8 @@ impl Server {
     /// [`Kind::Os`]. No client can cause one.
     pub fn dispatch(&mut self, deadline: Deadline) -> Result<Vec<Event>> {
         loop {
-            self.accept()?;
-            self.display.dispatch_clients(&mut self.state).map_err(os("read what clients sent"))?;
+            self.accept(Monotonic::now());
+            self.dispatch_clients()?;
             self.state.advance(Monotonic::now());
             self.display.flush_clients().map_err(os("send to clients"))?;
             let events = self.state.take_events();
@@ -192,16 +205,25 @@ impl Server {
         }
     }
 
-    fn accept(&mut self) -> Result<()> {
-        let Some(socket) = &self.socket else { return Ok(()) };
-        // One that was gone before it was taken is no reason to stop.
-        while let Ok(Some(stream)) = socket.accept() {
-            self.display
-                .handle()
-                .insert_client(stream, Arc::new(ClientLimit::default()))
-                .map_err(os("take a client"))?;
+    /// Takes who waits outside. What goes wrong is no reason to stop for those who are inside.
+    fn accept(&mut self, now: Monotonic) {
+        loop {
+            let error = match self.door.next(&self.epoll, now) {
+                Ok(None) => return,
+                Ok(Some((stream, connection))) => match self.insert(stream, connection) {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        self.door.shut(&self.epoll, now);
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            if self.door.tell() {
+                self.state.refuse(error);
+            }
+            return;
         }
-        Ok(())
     }
 
     /// Becomes readable when [`dispatch`](Self::dispatch) is worth calling; so it is at [`wakes_at`](Self::wakes_at).
@@ -209,10 +231,11 @@ impl Server {
         self.epoll.as_fd()
     }
 
-    /// When [`dispatch`](Self::dispatch) has something to do although no client has sent anything: the end of a frame, or of patience.
+    /// When [`dispatch`](Self::dispatch) has something to do although no client has sent anything: the end of a frame, or of patience,
+    /// or a look at connections that could not be accepted.
     pub fn wakes_at(&self) -> Option<Monotonic> {
         let look = self.state.has_deferred().then(|| Monotonic::now().saturating_add(LOOK));
-        [self.state.wakes_at(), look].into_iter().flatten().min()
+        [self.state.wakes_at(), self.door.wakes_at(), look].into_iter().flatten().min()
     }
 
     /// Offers something else from now on. Clients hear of it, and may make buffers anew; those they have stay good.

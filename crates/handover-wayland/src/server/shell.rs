@@ -91,6 +91,8 @@ impl State {
         }
         if was_mapped {
             self.unmap(window);
+        } else {
+            self.drop_commits(window);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use handover::backend::linux::sync_file::Status;
-use handover::backend::linux::{Reached, Timeline};
+use handover::backend::linux::{Reached, Registration, Timeline};
 use handover::negotiate::Offer;
 use handover::{Blocked, Deadline, Error, Kind, Result, Stage};
 use handover_sys::clock::Monotonic;
@@ -26,6 +26,7 @@ use wayland_server::protocol::wl_shm::WlShm;
 
 use super::commit::{Committed, Deferred, How, Release};
 use super::dmabuf::Offered;
+use super::limit::Place;
 use super::pace::{Audience, Pace};
 use super::shm::Copies;
 use super::{Event, Options, WindowId, lock, os};
@@ -62,8 +63,11 @@ pub(super) struct AcquirePoint {
     timeline: Arc<Timeline>,
     point: u64,
     reached: Reached,
-    event: Option<OwnedFd>,
+    /// Dropped with the wait, so that the kernel wakes nobody for it any more.
+    event: Option<Registration>,
     deadline: Deadline,
+    /// A client may have so many commits wait. Idle while there is no event.
+    place: Place,
 }
 
 /// What became of a wait.
@@ -125,9 +129,14 @@ impl State {
         Release::new(surface, how, &self.handle, &self.deferred, self.options.patience)
     }
 
-    /// When to draw next, for who asked without showing anything.
-    pub(super) fn pace(&mut self, audience: Audience) {
+    /// The frame will not be seen. When to draw next is told all the same.
+    pub(super) fn disappoint(&mut self, mut audience: Audience) {
+        audience.discard();
         self.pace.add(audience);
+    }
+
+    fn forget_event(&mut self, window: WindowId) {
+        self.events.retain(|event| !matches!(event, Event::Committed(committed) if committed.window == window));
     }
 
     /// A commit, to be passed on when its turn and its point have come.
@@ -135,9 +144,10 @@ impl State {
         self.waiting.push_back(Waiting { committed, audience, acquire });
     }
 
-    pub(super) fn acquire_point(&self, timeline: Arc<Timeline>, point: u64) -> AcquirePoint {
+    pub(super) fn acquire_point(&self, timeline: Arc<Timeline>, point: u64, mut place: Place) -> AcquirePoint {
+        place.set_idle(true);
         let deadline = Deadline::after(self.options.patience);
-        AcquirePoint { timeline, point, reached: Reached::Available, event: None, deadline }
+        AcquirePoint { timeline, point, reached: Reached::Available, event: None, deadline, place }
     }
 
     /// The window shows nothing any more.
@@ -146,9 +156,13 @@ impl State {
         self.events.push(Event::Gone(window));
     }
 
-    fn drop_commits(&mut self, window: WindowId) {
-        self.waiting.retain(|waiting| waiting.committed.window != window);
-        self.events.retain(|event| !matches!(event, Event::Committed(committed) if committed.window == window));
+    pub(super) fn drop_commits(&mut self, window: WindowId) {
+        let (dropped, kept) = std::mem::take(&mut self.waiting).into_iter().partition(|w| w.committed.window == window);
+        self.waiting = kept;
+        for Waiting { audience, .. } in Vec::from(dropped) {
+            self.disappoint(audience);
+        }
+        self.forget_event(window);
     }
 
     pub(super) fn ask_to_close(&mut self, window: WindowId) {
@@ -180,6 +194,7 @@ impl State {
     pub(super) fn advance(&mut self, now: Monotonic) {
         self.run_deferred(now);
         let mut blocked: Vec<WindowId> = Vec::new();
+        let mut audiences: Vec<(WindowId, Audience)> = Vec::new();
         for mut waiting in std::mem::take(&mut self.waiting) {
             let window = waiting.committed.window;
             if blocked.contains(&window) {
@@ -187,27 +202,29 @@ impl State {
                 continue;
             }
             match waiting.look(&self.epoll) {
-                Outcome::Ready => self.pass_on(waiting),
+                Outcome::Ready => {
+                    // A commit of the same window that is ready too is overtaken: nobody has seen it.
+                    for (_, overtaken) in audiences.extract_if(.., |(own, _)| *own == window) {
+                        self.disappoint(overtaken);
+                    }
+                    self.forget_event(window);
+                    self.events.push(Event::Committed(waiting.committed));
+                    audiences.push((window, waiting.audience));
+                }
                 Outcome::NotYet => {
                     blocked.push(window);
                     self.waiting.push_back(waiting);
                 }
                 Outcome::Refused(error) => {
-                    waiting.audience.discard();
-                    self.pace.add(waiting.audience);
+                    self.disappoint(waiting.audience);
                     self.refuse(error);
                 }
             }
         }
+        for (_, audience) in audiences {
+            self.pace.add(audience);
+        }
         self.pace.advance(now);
-    }
-
-    /// A commit that an earlier one of the same window still waits in front of is overtaken: nobody has seen that one.
-    fn pass_on(&mut self, waiting: Waiting) {
-        let window = waiting.committed.window;
-        self.events.retain(|event| !matches!(event, Event::Committed(committed) if committed.window == window));
-        self.events.push(Event::Committed(waiting.committed));
-        self.pace.add(waiting.audience);
     }
 
     fn run_deferred(&mut self, now: Monotonic) {
@@ -242,21 +259,26 @@ impl Waiting {
 
 impl AcquirePoint {
     fn look(&mut self, committed: &Committed, epoll: &OwnedFd) -> Result<bool> {
+        if self.point == 0 {
+            return Ok(true);
+        }
+        // The kernel's word counts more than a look: a client may have reset its timeline since, and a descriptor that is readable
+        // for ever while the look says no would keep the loop awake.
+        let was_woken = self.event.as_ref().is_some_and(|event| eventfd::drain(event).is_ok_and(|count| count > 0));
         let is_reached = match self.reached {
-            _ if self.point == 0 => return Ok(true),
+            _ if was_woken => true,
             Reached::Available => self.timeline.submitted()? >= self.point,
             Reached::Complete => self.timeline.completed()? >= self.point,
         };
         if !is_reached {
-            if self.event.is_none() {
+            // Nothing is made for a wait that is over.
+            if self.event.is_none() && !self.deadline.has_passed() {
                 self.watch(epoll)?;
             }
             return Ok(false);
         }
-        if let Some(event) = self.event.take() {
-            // The registration keeps it open: unread, it would wake the loop for ever.
-            let _ = eventfd::drain(&event);
-        }
+        self.event = None;
+        self.place.set_idle(true);
         if self.reached == Reached::Complete {
             return Ok(true);
         }
@@ -275,6 +297,7 @@ impl AcquirePoint {
         let event = self.timeline.descriptor(self.point, self.reached)?;
         epoll::add(epoll, &event, Interest::READ).map_err(os("wait for an acquire point"))?;
         self.event = Some(event);
+        self.place.set_idle(false);
         Ok(())
     }
 }

@@ -66,7 +66,7 @@ impl SurfaceData {
 
 impl State {
     /// Makes of the pending state what the protocol says. Errors have been told to the client.
-    fn apply(&mut self, data: &SurfaceData) {
+    fn apply(&mut self, client: &Client, object: &WlSurface, data: &SurfaceData) {
         let mut inner = data.lock();
         let buffer = inner.buffer.take();
         let attached = match buffer.as_ref().and_then(Option::as_ref).and_then(Resource::data::<BufferData>) {
@@ -75,7 +75,7 @@ impl State {
             None => Attached::Nothing,
         };
         let Ok(points) = inner.explicit.take(attached) else { return };
-        let mut audience = std::mem::take(&mut inner.audience);
+        let audience = std::mem::take(&mut inner.audience);
         let serial = self.next_serial();
         if !inner.role.commit(attached != Attached::Nothing, serial, self.options.extent) {
             return;
@@ -92,32 +92,32 @@ impl State {
             self.unmap(data.window);
         }
         let Some(buffer) = buffer.flatten() else {
-            audience.discard();
-            return self.pace(audience);
+            return self.disappoint(audience);
         };
         let (mut acquire, is_copy) = (None, attached == Attached::Other);
         let release = match (buffer.data::<BufferData>(), points) {
             (Some(BufferData::DmaBuf { surface, .. }), Some(points)) => {
-                acquire = Some(self.acquire_point(points.acquire.timeline, points.acquire.value));
-                self.release(surface.clone(), How::Point(points.release.timeline, points.release.value))
+                let Some(place) = limit::descriptors(client, object, 1) else { return };
+                acquire = Some(self.acquire_point(points.acquire.timeline, points.acquire.value, place));
+                let (timeline, point) = (points.release.timeline, points.release.value);
+                self.release(surface.clone(), How::Point { timeline, point, _buffer: buffer.clone() })
             }
             (Some(BufferData::DmaBuf { surface, uses, .. }), None) => {
                 self.release(surface.clone(), How::Buffer(buffer.clone(), Arc::clone(uses)))
             }
             (Some(BufferData::Shared(shared)), _) => {
-                let copy = self.copies.as_mut().map(|copies| copies.copy(shared, data.window));
+                let copy = self.copies.as_mut().map(|copies| copies.copy(shared, data.window, client));
                 buffer.release();
                 match copy {
                     Some(Ok((surface, token))) => self.release(surface, How::Copy { _token: token }),
                     Some(Err(error)) => {
-                        audience.discard();
-                        self.pace(audience);
+                        self.disappoint(audience);
                         return self.refuse(error);
                     }
-                    None => return self.pace(audience),
+                    None => return self.disappoint(audience),
                 }
             }
-            (None, _) => return self.pace(audience),
+            (None, _) => return self.disappoint(audience),
         };
         let committed = Committed { window: data.window, title, app_id, is_copy, release };
         if is_window {
@@ -125,8 +125,7 @@ impl State {
         } else {
             // A cursor or the like: nobody sees it, and its client wants it back.
             drop(committed);
-            audience.discard();
-            self.pace(audience);
+            self.disappoint(audience);
         }
     }
 }
@@ -185,14 +184,16 @@ impl Dispatch<WlSurface, SurfaceData> for State {
                 let callback = init.init(callback, place);
                 data.lock().audience.callbacks.push(callback);
             }
-            wl_surface::Request::Commit => state.apply(data),
+            wl_surface::Request::Commit => state.apply(client, object, data),
             // Every frame is taken whole, upright and pixel by pixel.
             _ => {}
         }
     }
 
     fn destroyed(state: &mut Self, _: ClientId, _: &WlSurface, data: &SurfaceData) {
-        let is_mapped = std::mem::take(&mut data.lock().is_mapped);
+        let Inner { is_mapped, audience, .. } = std::mem::take(&mut *data.lock());
+        // What was asked with a commit that never came is answered too: each callback counts as an object of the client's.
+        state.disappoint(audience);
         state.forget(data.window, is_mapped);
     }
 }

@@ -21,6 +21,8 @@ use wayland_protocols::wp::linux_dmabuf::zv1::client::zwp_linux_dmabuf_v1::ZwpLi
 use wayland_protocols::wp::linux_drm_syncobj::v1::client::wp_linux_drm_syncobj_manager_v1::WpLinuxDrmSyncobjManagerV1;
 use wayland_protocols::wp::linux_drm_syncobj::v1::client::wp_linux_drm_syncobj_surface_v1::WpLinuxDrmSyncobjSurfaceV1;
 use wayland_protocols::wp::linux_drm_syncobj::v1::client::wp_linux_drm_syncobj_timeline_v1::WpLinuxDrmSyncobjTimelineV1;
+use wayland_protocols::wp::presentation_time::client::wp_presentation::WpPresentation;
+use wayland_protocols::wp::presentation_time::client::wp_presentation_feedback::{self, WpPresentationFeedback};
 use wayland_protocols::xdg::shell::client::xdg_surface::{self, XdgSurface};
 use wayland_protocols::xdg::shell::client::xdg_toplevel::XdgToplevel;
 use wayland_protocols::xdg::shell::client::xdg_wm_base::XdgWmBase;
@@ -31,7 +33,7 @@ use crate::common::{Compositor, soon};
 pub(crate) struct Raw {
     connection: Connection,
     queue: EventQueue<Heard>,
-    heard: Heard,
+    pub(crate) heard: Heard,
     registry: WlRegistry,
     window: Option<(WlSurface, XdgSurface, XdgToplevel)>,
 }
@@ -41,8 +43,13 @@ pub(crate) struct Heard {
     globals: Vec<(u32, String, u32)>,
     turns: u32,
     was_configured: bool,
+    pub(crate) frames: u32,
+    pub(crate) presented: Vec<&'static str>,
     answer: Option<Option<WlBuffer>>,
 }
+
+/// What a callback is for that tells when to draw next.
+pub(crate) struct Frame;
 
 /// A pool of shared memory.
 pub(crate) struct Pool(WlShmPool, QueueHandle<Heard>);
@@ -108,12 +115,29 @@ impl Raw {
     /// A window that has been configured.
     pub(crate) fn window(&mut self) {
         let queue = self.queue.handle();
-        let surface = self.bind::<WlCompositor>().create_surface(&queue, ());
+        self.heard.was_configured = false;
+        let surface = self.bare_surface();
         let shell = self.bind::<XdgWmBase>().get_xdg_surface(&surface, &queue, ());
         let toplevel = shell.get_toplevel(&queue, ());
         surface.commit();
         self.window = Some((surface, shell, toplevel));
         self.run(soon(), |heard| heard.was_configured).unwrap();
+    }
+
+    /// One without a role.
+    pub(crate) fn bare_surface(&self) -> WlSurface {
+        self.bind::<WlCompositor>().create_surface(&self.queue.handle(), ())
+    }
+
+    /// Asks when to draw next, and what becomes of the next commit.
+    pub(crate) fn ask(&self, surface: &WlSurface) {
+        surface.frame(&self.queue.handle(), Frame);
+        self.bind::<WpPresentation>().feedback(surface, &self.queue.handle(), ());
+    }
+
+    /// Listens until so many answers have come to each.
+    pub(crate) fn answers(&mut self, count: usize) {
+        self.run(soon(), |heard| heard.frames as usize >= count && heard.presented.len() >= count).unwrap();
     }
 
     pub(crate) fn surface(&self) -> &WlSurface {
@@ -161,10 +185,14 @@ impl Raw {
         (error.object_interface, error.code, error.message)
     }
 
+    fn dispatch_pending(&mut self) -> Result<usize, String> {
+        self.queue.dispatch_pending(&mut self.heard).map_err(|error| error.to_string())
+    }
+
     /// Listens until `is_enough`, or until the connection ends.
     fn run(&mut self, deadline: Deadline, is_enough: impl Fn(&Heard) -> bool) -> Result<(), String> {
         loop {
-            self.queue.dispatch_pending(&mut self.heard).map_err(|error| error.to_string())?;
+            self.dispatch_pending()?;
             if is_enough(&self.heard) {
                 return Ok(());
             }
@@ -176,9 +204,14 @@ impl Raw {
                 }
             }
             let _ = self.connection.flush();
+            // What was just read is in the queue and no longer in the socket, which would stay silent for ever. `prepare_read` of this
+            // backend never says so.
+            if self.dispatch_pending()? > 0 {
+                continue;
+            }
             let Some(guard) = self.queue.prepare_read() else { continue };
             if !poll::wait_readable(guard.connection_fd(), deadline.at()).unwrap() {
-                panic!("nothing came");
+                panic!("nothing came; heard {} frames, {:?}", self.heard.frames, self.heard.presented);
             }
             match guard.read() {
                 Ok(_) => {}
@@ -207,6 +240,36 @@ impl Dispatch<WlRegistry, ()> for Heard {
 impl Dispatch<WlCallback, ()> for Heard {
     fn event(heard: &mut Self, _: &WlCallback, _: wl_callback::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {
         heard.turns += 1;
+    }
+}
+
+impl Dispatch<WlCallback, Frame> for Heard {
+    fn event(
+        heard: &mut Self,
+        _: &WlCallback,
+        _: wl_callback::Event,
+        _: &Frame,
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        heard.frames += 1;
+    }
+}
+
+impl Dispatch<WpPresentationFeedback, ()> for Heard {
+    fn event(
+        heard: &mut Self,
+        _: &WpPresentationFeedback,
+        event: wp_presentation_feedback::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        match event {
+            wp_presentation_feedback::Event::Presented { .. } => heard.presented.push("presented"),
+            wp_presentation_feedback::Event::Discarded => heard.presented.push("discarded"),
+            _ => {}
+        }
     }
 }
 
@@ -247,6 +310,7 @@ impl Dispatch<XdgSurface, ()> for Heard {
 }
 
 delegate_noop!(Heard: WlCompositor);
+delegate_noop!(Heard: ignore WpPresentation);
 delegate_noop!(Heard: ignore WlSurface);
 delegate_noop!(Heard: ignore WlBuffer);
 delegate_noop!(Heard: ignore WlShm);

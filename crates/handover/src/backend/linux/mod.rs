@@ -62,5 +62,5 @@ pub use heap::Heap;
 pub use held::Held;
 pub use implicit::{Implicit, attaches_fences};
 pub use sync_file::SyncFile;
-pub use timeline::{Reached, Timeline};
+pub use timeline::{Reached, Registration, Timeline};
 pub use udmabuf::Udmabuf;

@@ -3,8 +3,8 @@
 //! A point has two states that matter: *available*, when a fence stands behind it and so it will end, and *complete*. Only an
 //! available point becomes a [`SyncFile`]: a fence must not depend on what some process has yet to do.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, Weak};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::drm::syncobj::{self, Wait};
@@ -25,7 +25,20 @@ pub struct Timeline {
     card: Card,
     syncobj: Syncobj,
     /// The kernel drops a registration with the object and never tells (C89), so we write to these when we go.
-    registered: Mutex<Vec<(u64, Reached, OwnedFd)>>,
+    registered: Mutex<Vec<Weak<OwnedFd>>>,
+}
+
+/// A wait for a point of a [`Timeline`]. It is readable when the point has been reached, or when the timeline was dropped.
+///
+/// Dropping it gives the wait back, reached or not: its descriptor is closed, and an epoll that watched it forgets it. A duplicate of
+/// the descriptor that outlives it does not hear of the timeline's end.
+#[derive(Debug)]
+pub struct Registration(Arc<OwnedFd>);
+
+impl AsFd for Registration {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// How far a point must have come.
@@ -174,30 +187,24 @@ impl Timeline {
     }
 
     /// A descriptor that becomes readable when the point has been reached, or when this timeline is dropped: then ask again, and
-    /// find out why. Each call makes one.
+    /// find out why. Each call makes one. The kernel keeps some bytes for it until the point is reached or the timeline is gone.
     ///
     /// # Errors
     /// [`Kind::Os`] before Linux 6.6.
-    pub fn descriptor(&self, point: u64, reached: Reached) -> Result<OwnedFd> {
+    pub fn descriptor(&self, point: u64, reached: Reached) -> Result<Registration> {
         check(point)?;
         let stage = Stage::Acquire;
         let flags = match reached {
             Reached::Available => Wait::AVAILABLE,
             Reached::Complete => Wait::empty(),
         };
-        let ours = eventfd::create().map_err(os(stage, "make an eventfd"))?;
-        syncobj::eventfd(&self.card, self.syncobj, point, flags, &ours)
+        let eventfd = Arc::new(eventfd::create().map_err(os(stage, "make an eventfd"))?);
+        syncobj::eventfd(&self.card, self.syncobj, point, flags, &*eventfd)
             .map_err(os(stage, format!("register for point {point}")))?;
-        let theirs = file::duplicate(&ours).map_err(os(stage, "duplicate an eventfd"))?;
-        let (completed, submitted) = (self.completed()?, self.submitted()?);
         let mut registered = lock(&self.registered);
-        // Whether it was written cannot be asked of an eventfd: its holder reads the signal away.
-        registered.retain(|(point, reached, _)| match reached {
-            Reached::Available => *point > submitted,
-            Reached::Complete => *point > completed,
-        });
-        registered.push((point, reached, ours));
-        Ok(theirs)
+        registered.retain(|known| known.strong_count() > 0);
+        registered.push(Arc::downgrade(&eventfd));
+        Ok(Registration(eventfd))
     }
 }
 
@@ -212,9 +219,9 @@ fn check(point: u64) -> Result<()> {
 
 impl Drop for Timeline {
     fn drop(&mut self) {
-        for (_, _, eventfd) in lock(&self.registered).drain(..) {
+        for eventfd in lock(&self.registered).drain(..).filter_map(|known| known.upgrade()) {
             // A full counter is readable already.
-            let _ = eventfd::signal(&eventfd);
+            let _ = eventfd::signal(&*eventfd);
         }
         // A node that vanished has destroyed it already.
         let _ = syncobj::destroy(&self.card, self.syncobj);
