@@ -50,6 +50,11 @@ const STEPS: &[Step] = &[
         work: Work::Tests { arguments: &["test", "--workspace"] },
     },
     Step {
+        name: "soak",
+        keeps: "a short round of random kills: nobody waits for the dead longer than promised, and nothing is left of them",
+        work: Work::Cargo { arguments: &["xtask", "soak", "--seconds", "8"], environment: &[] },
+    },
+    Step {
         name: "vm",
         keeps: "every test that meets a device of the kernel's, in a guest that has them, none skipped",
         work: Work::Cargo { arguments: &["xtask", "vm"], environment: &[] },
@@ -211,8 +216,10 @@ mod tests {
     #[test]
     fn help_names_the_steps_in_their_order() {
         let text = help();
-        let places: Vec<_> =
-            ["  fmt ", "  clippy ", "  tidy ", "  doc ", "  test ", "  vm "].iter().map(|s| text.find(s)).collect();
+        let places: Vec<_> = ["  fmt ", "  clippy ", "  tidy ", "  doc ", "  test ", "  soak ", "  vm "]
+            .iter()
+            .map(|s| text.find(s))
+            .collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
     }
 }

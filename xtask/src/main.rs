@@ -1,10 +1,11 @@
 //! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`. What it needs QEMU
-//! for: `cargo xtask vm`. And what it does not do, since it proves nothing on a busy machine: `cargo xtask bench`.
+//! for: `cargo xtask vm`. What can go on for a night: `cargo xtask soak`. And what it does not do, since it proves nothing on a busy machine: `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
+mod soak;
 mod tidy;
 mod vm;
 
@@ -37,6 +38,12 @@ const COMMANDS: &[Command] = &[
         summary: "the tests in a guest that has the kernel's devices (QEMU); or any command line there",
         help: vm::help,
         run: vm::run,
+    },
+    Command {
+        name: "soak",
+        summary: "random kills in a loop over real processes, for as long as one likes",
+        help: soak::help,
+        run: soak::run,
     },
     Command {
         name: "bench",

@@ -172,21 +172,16 @@ impl Waiting {
     /// The error that names both sides: whom we wait for, and what we hold.
     pub(crate) fn timed_out(&self, share: &Share, stage: Stage) -> Error {
         let mut blocked = Blocked::default();
-        let mut blocked_by = Vec::new();
         for (part, dependency) in &self.dependencies {
             if let Some(reservation) = share.reservation(*part) {
-                blocked_by.push((reservation, dependency.word.owner()));
                 let holder = holder(reservation, dependency.surface, dependency.word);
                 if !blocked.by.contains(&holder) {
+                    let then = who_waits::chain(reservation, holder.owner);
+                    blocked.then = if then.len() > blocked.then.len() { then } else { blocked.then };
                     blocked.by.push(holder);
                 }
             }
         }
-        let chains = share.parts().iter().map(|part| {
-            let first = blocked_by.iter().filter(|(of, _)| std::ptr::eq(*of, part.reservation())).map(|(_, owner)| *owner);
-            who_waits::chain(part.reservation(), part.surface.0.pool.surfaces(), first)
-        });
-        blocked.then = chains.max_by_key(Vec::len).unwrap_or_default();
         for part in share.parts() {
             let reservation = part.reservation();
             for surface in 0..part.surface.0.pool.surfaces() {

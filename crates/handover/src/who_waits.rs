@@ -14,35 +14,22 @@ use crate::waiting::holder;
 /// Steps that are followed: whoever reads the error has the first to blame anyway.
 const DEPTH: usize = 8;
 
-/// Whom one of `owners` waits for, then whom that one waits for. Of several the longest; it ends with the first who waits for nobody,
-/// or comes up again.
-pub(crate) fn chain(
-    reservation: &Reservation<Control>,
-    surfaces: u32,
-    owners: impl Iterator<Item = u8>,
-) -> Vec<Holder> {
-    let chains = owners.map(|first| {
-        let (mut owner, mut seen, mut chain) = (first, vec![first], Vec::new());
-        while chain.len() < DEPTH
-            && let Some(next) = waits_for(reservation, surfaces, owner)
-        {
-            chain.push(holder(reservation, next.surface, next.word));
-            owner = next.word.owner();
-            // Our own place in line says what we know already.
-            if seen.contains(&owner) || owner == reservation.owner() {
-                break;
-            }
-            seen.push(owner);
-        }
-        chain
-    });
-    chains.max_by_key(Vec::len).unwrap_or_default()
+/// Whom `first` waits for, then whom that one waits for. It ends with who waits for nobody, comes up again, or is this process.
+pub(crate) fn chain(reservation: &Reservation<Control>, first: u8) -> Vec<Holder> {
+    let (mut owner, mut seen, mut chain) = (first, vec![reservation.owner()], Vec::new());
+    while chain.len() < DEPTH && !seen.contains(&owner) {
+        let Some(next) = waits_for(reservation, owner) else { break };
+        chain.push(holder(reservation, next.surface, next.word));
+        seen.push(owner);
+        owner = next.word.owner();
+    }
+    chain
 }
 
 /// An entry of somebody else that an entry of this owner stands behind.
-fn waits_for(reservation: &Reservation<Control>, surfaces: u32, owner: u8) -> Option<Dependency> {
+fn waits_for(reservation: &Reservation<Control>, owner: u8) -> Option<Dependency> {
     let mut found = None;
-    for surface in 0..surfaces {
+    for surface in 0..reservation.platform().surfaces() {
         for (index, word, mask) in reservation.live_entries(surface) {
             if word.owner() == owner && word.phase() == Phase::Pending {
                 reservation.collect(&Entry { surface, index, word }, Region::from_bits(mask), |before| {

@@ -6,6 +6,7 @@
 mod acquire;
 mod attach;
 mod calls;
+mod fences;
 mod figures;
 mod kernel;
 mod life;
@@ -49,6 +50,11 @@ const BENCHES: &[Bench] = &[
         name: "attach",
         measures: "a place in line on 8 surfaces with 8 users each, lines warm and just written by another CPU",
         run: attach::run,
+    },
+    Bench {
+        name: "fences",
+        measures: "entries among 1, 8 and 63 users, sets of 1, 8 and 64 surfaces, with cells and whole; unions of 64",
+        run: fences::run,
     },
     Bench {
         name: "kernel",

@@ -64,6 +64,7 @@ pub(super) const PLAN: Plan = Plan {
         },
         LeftOut { program: "handover-cli.run", reason: VIDEO },
         LeftOut { program: "handover-cli.video", reason: VIDEO },
+        LeftOut { program: "handover.reservation_loom", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_model", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_schedule", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_wake_model", reason: IN_MEMORY },

@@ -90,7 +90,8 @@ impl Entries {
     pub(super) fn blocked(&self) -> Blocked {
         let (left, reservation) = (self.left(false), self.pool.reservation());
         let by = left.iter().map(|dependency| holder(reservation, dependency.surface, dependency.word)).collect();
-        let then = who_waits::chain(reservation, self.pool.surfaces(), left.iter().map(|d| d.word.owner()));
+        let chains = left.iter().map(|dependency| who_waits::chain(reservation, dependency.word.owner()));
+        let then = chains.max_by_key(Vec::len).unwrap_or_default();
         Blocked { by, then, holding: Vec::new() }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod entries;
 pub(crate) mod event;
 pub(crate) mod kernel;
 mod union;
+mod until;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ use crate::timeline::RemotePoint;
 use entries::Entries;
 use event::{Event, Listener};
 use union::Union;
+pub use until::Cancel;
+pub(crate) use until::Until;
 
 /// How far a fence is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,49 +94,6 @@ enum Source {
     Union(Union),
 }
 
-/// Gives up waits from another thread. A wait that is given up grants nothing and signals nothing.
-///
-/// ```
-/// use handover::fence::Cancel;
-/// let cancel = Cancel::default();
-/// let theirs = cancel.clone();
-/// std::thread::spawn(move || theirs.cancel()).join().unwrap();
-/// assert!(cancel.is_cancelled());
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Ends every wait that heeds this, within a slice of 20 ms, and those that begin later at once.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Was it cancelled?
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// What ends a wait besides what it waits for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Until<'a> {
-    pub(crate) deadline: Deadline,
-    pub(crate) cancel: Option<&'a Cancel>,
-}
-
-impl Until<'_> {
-    pub(crate) fn is_over(&self) -> bool {
-        self.cancel.is_some_and(Cancel::is_cancelled) || self.deadline.has_passed()
-    }
-}
-
-impl From<Deadline> for Until<'_> {
-    fn from(deadline: Deadline) -> Self {
-        Self { deadline, cancel: None }
-    }
-}
-
 /// Fence contexts of this process: its pid above a counter, so that no two processes share one.
 static CONTEXTS: AtomicU32 = AtomicU32::new(1);
 
@@ -159,11 +119,15 @@ impl Fence {
     }
 
     fn ended(result: Result<()>, at: Monotonic) -> Self {
+        Self::ended_at((new_context(), 1), result, at)
+    }
+
+    fn ended_at(place: (u64, u64), result: Result<()>, at: Monotonic) -> Self {
         let status = match result {
             Ok(()) => Status::Done(at),
             Err(error) => Status::Failed(at, error),
         };
-        Self::of((new_context(), 1), status, Source::Here)
+        Self::of(place, status, Source::Here)
     }
 
     pub(crate) fn of_entries(entries: Entries) -> Self {

@@ -94,9 +94,9 @@ impl Fence {
         // Sorted, so that the answer does not depend on the order of the arguments.
         leaves.sort_by_key(|leaf| (leaf.0.context, leaf.0.seq));
         match (leaves.as_slice(), place) {
-            ([], None) => {
+            ([], _) => {
                 let last = before.last;
-                Ok(Self::ended(before.result(), last))
+                Ok(Self::ended_at(place.unwrap_or_else(|| (new_context(), 1)), before.result(), last))
             }
             ([one], None) if before.failed.is_none() => Ok(one.clone()),
             _ => {
@@ -205,7 +205,9 @@ impl Union {
     pub(super) fn blocked(&self) -> Blocked {
         let mut blocked = Blocked::default();
         for leaf in self.leaves.iter().filter(|leaf| !leaf.has_ended()) {
-            blocked.by.extend(leaf.0.blocked().by);
+            let of = leaf.0.blocked();
+            blocked.by.extend(of.by);
+            blocked.then = if of.then.len() > blocked.then.len() { of.then } else { blocked.then };
         }
         blocked
     }

@@ -34,16 +34,17 @@ impl Content {
     /// Appends a point; gives the fence that it stands for. A point below the last stands in line behind it, and so is complete
     /// with it (C83).
     pub(super) fn submit(&mut self, context: u64, point: u64, fence: &Fence) -> Result<Fence> {
-        // A point throws a fence of the whole away, as that does with points (C85).
-        if let Self::Whole(_) = self {
+        // A fence that was all of it stands before the first point, as the kernel links it.
+        let mut before = None;
+        if let Self::Whole(whole) = self {
+            before = Some(whole.clone());
             *self = Self::default();
         }
         let Self::Chain { submitted, pending, .. } = self else { return Ok(fence.clone()) };
         let seq = point.max(*submitted);
-        let whole = match pending.back() {
-            Some((_, last)) => Fence::union_at(Some((context, seq)), &[last.clone(), fence.clone()])?,
-            None => Fence::union_at(Some((context, seq)), std::slice::from_ref(fence))?,
-        };
+        let before = before.or_else(|| pending.back().map(|(_, last)| last.clone()));
+        let both: Vec<Fence> = before.into_iter().chain([fence.clone()]).collect();
+        let whole = Fence::union_at(Some((context, seq)), &both)?;
         *submitted = seq;
         pending.push_back((seq, whole.clone()));
         Ok(whole)

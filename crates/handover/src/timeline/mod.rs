@@ -35,7 +35,7 @@ use handover_model::{Blocked, Stage};
 pub use crate::backend::linux::Reached;
 use crate::error::{Error, Kind, Result};
 use crate::fence::event::Listener;
-use crate::fence::{Fence, new_context};
+use crate::fence::{Fence, Status, new_context};
 use crate::surface::lock;
 use chain::Content;
 use file::Written;
@@ -118,13 +118,18 @@ impl Timeline {
                 .help("rising points, or a timeline for each line of work"));
         }
         let whole = state.content.submit(self.0.context, point, fence)?;
-        if let Some(page) = state.page.as_ref().filter(|_| point > last) {
+        let is_pending = whole.status_as_seen() == Status::Pending;
+        if let Some(page) = state.page.as_ref().filter(|_| is_pending && point > last) {
             page::submit(page, point);
         }
         let met = self.0.met(&mut state);
         drop(state);
         met.into_iter().for_each(|submitted| submitted.signal(Ok(())));
-        Inner::follow(&self.0, &whole)
+        if is_pending {
+            return Inner::follow(&self.0, &whole);
+        }
+        self.0.advance();
+        Ok(())
     }
 
     /// Completes a point, by the CPU. It is complete when every point below is.

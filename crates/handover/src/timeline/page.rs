@@ -94,7 +94,8 @@ pub fn submit(words: &impl WriteWords, point: u64) {
     words.ring(at::EVENT);
 }
 
-/// Says that a point is complete, perhaps with an error (a positive errno below 4096).
+/// Says that a point is complete, perhaps with an error (a positive errno below 4096). One that nobody was told of before is
+/// submitted by that: readers take a complete point for a submitted one.
 pub fn complete(words: &impl WriteWords, point: u64, errno: Option<u32>) {
     if let Some(errno) = errno {
         words.store64(at::error(point), u64::from(errno.clamp(1, 4095)) << POINT_BITS | point & POINT_MASK);

@@ -130,9 +130,12 @@ impl Promise {
     /// # Errors
     /// As [`wait_submitted`](Self::wait_submitted); and whatever the work behind it ended with.
     pub fn wait(&self, deadline: Deadline) -> Result<()> {
-        match self.fence() {
-            Ok(fence) => fence.wait(deadline),
-            Err(_) => self.wait_submitted(deadline)?.wait(deadline),
+        match &self.of {
+            // One sleep: whether it was submitted meanwhile does not matter.
+            Of::There(reader) if self.point != 0 => {
+                Fence::of_point(reader.at(self.point, Reached::Complete)).wait(deadline)
+            }
+            Of::Here(_) | Of::There(_) => self.wait_submitted(deadline)?.wait(deadline),
         }
     }
 

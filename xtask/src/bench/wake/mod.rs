@@ -5,9 +5,10 @@
 
 mod turns;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use handover::timeline::{Reader, Timeline};
 use handover::{Deadline, Device, ExportFlags, Handle, Options, Surface, allocate, export, import};
 use handover_model::Bytes;
 use handover_sys::clock::Monotonic;
@@ -18,22 +19,24 @@ use super::figures::Samples;
 use super::peer::{Link, Peer, to_bytes, to_numbers};
 use super::report::{Budget, Line, Table};
 use super::{Effort, Result, machine};
-use turns::{Events, Futex, Messages, Ours, OursByDescriptor, Turn};
+use turns::{Events, Futex, Messages, Ours, OursByDescriptor, Points, Turn};
 
 pub(super) const ROLE: &str = "wake";
 
 /// Mechanisms in the order in which both processes keep them.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "raw futex in shared memory",
     "raw eventfd, poll and read",
     "raw SEQPACKET, 64 bytes",
     "ours, Acquire::wait",
     "ours, poll descriptor",
+    "ours, point of a timeline",
 ];
 const FUTEX: usize = 0;
 const EVENTFD: usize = 1;
 const OURS: usize = 3;
 const OURS_BY_DESCRIPTOR: usize = 4;
+const POINT: usize = 5;
 
 const FRAME: Duration = Duration::from_micros(16_667);
 /// Page that the raw futex word lies in.
@@ -107,7 +110,7 @@ fn table(regime: &Regime, samples: &[Samples]) -> Table {
     for (which, (name, ours)) in NAMES.iter().zip(samples).enumerate() {
         let line = Line::new(*name, ours);
         let line = match (which, samples.get(FUTEX), samples.get(EVENTFD)) {
-            (OURS, Some(futex), _) => line.against("futex", ours, futex).budget(Budget::Ratio(1.15)),
+            (OURS | POINT, Some(futex), _) => line.against("futex", ours, futex).budget(Budget::Ratio(1.15)),
             (OURS_BY_DESCRIPTOR, _, Some(events)) => line.against("eventfd", ours, events).budget(Budget::Ratio(1.5)),
             _ => line,
         };
@@ -150,6 +153,9 @@ fn producer(link: &Link) -> Result<Vec<Box<dyn Turn>>> {
     link.tell(b"raw", &[word.as_fd(), to_consumer.as_fd(), to_producer.as_fd(), theirs.as_fd()])?;
     let surfaces = [send_surface(link)?, send_surface(link)?];
     let [waited, watched] = surfaces;
+    let mine = Timeline::new();
+    link.tell(b"timeline", &[mine.to_fd()?.as_fd()])?;
+    let theirs = reader(link.expect()?.1)?;
     let turns: Vec<Box<dyn Turn>> = vec![
         Box::new(Futex::new(Mapping::new(word, PAGE, Populate::Now)?, true)),
         Box::new(Events { wait: to_producer, pass: to_consumer }),
@@ -157,10 +163,17 @@ fn producer(link: &Link) -> Result<Vec<Box<dyn Turn>>> {
         Box::new(Ours::producer(waited)?),
         // The producer waits the plain way here too: one wake at a time is looked at.
         Box::new(Ours::producer(watched)?),
+        Box::new(Points::new(mine, theirs)),
     ];
     link.tell(b"line up", &[])?;
     link.expect()?;
     Ok(turns)
+}
+
+/// The other process's timeline.
+fn reader(descriptors: Vec<OwnedFd>) -> Result<Reader> {
+    let timeline = descriptors.into_iter().next().ok_or("the other's timeline did not arrive")?;
+    Ok(Reader::new(timeline)?)
 }
 
 fn send_surface(link: &Link) -> Result<Surface> {
@@ -183,6 +196,9 @@ pub(super) fn play(link: &Link) -> Result<()> {
         Ok(import(Handle::from_parts(&bytes, descriptors)?, Device::PLAIN)?)
     };
     let (waited, watched) = (receive()?, receive()?);
+    let theirs = reader(link.expect()?.1)?;
+    let mine = Timeline::new();
+    link.tell(b"timeline", &[mine.to_fd()?.as_fd()])?;
     // Behind the producer, which by now holds both.
     link.expect()?;
     let mut turns: Vec<Box<dyn Turn>> = vec![
@@ -191,6 +207,7 @@ pub(super) fn play(link: &Link) -> Result<()> {
         Box::new(Messages(messages)),
         Box::new(Ours::consumer(waited)?),
         Box::new(OursByDescriptor::consumer(watched)?),
+        Box::new(Points::new(mine, theirs)),
     ];
     link.tell(b"lined up", &[])?;
     while let Some((order, _)) = link.hear()? {

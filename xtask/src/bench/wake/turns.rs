@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
+use handover::timeline::{Reader, Timeline};
 use handover::{Access, Acquire, Deadline, Lease, Region, Surface, acquire};
 use handover_sys::clock::Monotonic;
 use handover_sys::map::Mapping;
@@ -171,6 +172,34 @@ fn watch(next: &mut Option<Acquire>) -> Result<()> {
         next.descriptor()?;
     }
     Ok(())
+}
+
+/// Two timelines, each written by one process and read by the other.
+pub(super) struct Points {
+    mine: Timeline,
+    theirs: Reader,
+    passed: u64,
+    waited: u64,
+}
+
+impl Points {
+    pub(super) fn new(mine: Timeline, theirs: Reader) -> Self {
+        Self { mine, theirs, passed: 0, waited: 0 }
+    }
+}
+
+impl Turn for Points {
+    fn pass(&mut self) -> Result<Monotonic> {
+        self.passed += 1;
+        let before = Monotonic::now();
+        self.mine.signal(self.passed)?;
+        Ok(before)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.waited += 1;
+        Ok(self.theirs.point(self.waited).wait(Deadline::Never)?)
+    }
 }
 
 fn line_up(surface: &Surface, access: Access) -> Result<Acquire> {
