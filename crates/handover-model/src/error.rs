@@ -56,6 +56,9 @@ pub enum Kind {
 pub struct Blocked {
     /// Whose entries were waited for.
     pub by: Vec<Holder>,
+    /// Whom one of those waits for itself, whom that one waits for, and so on, as far as their places in line tell: a snapshot. An
+    /// entry of the waiting process among them closes a circle.
+    pub then: Vec<Holder>,
     /// What the waiting process itself holds meanwhile. Not empty: a nested acquire, perhaps a deadlock.
     pub holding: Vec<Holder>,
 }
@@ -245,6 +248,9 @@ impl Blocked {
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, holder) in self.by.iter().enumerate() {
             write!(f, "{}{holder}", if i == 0 { "; waited for " } else { ", " })?;
+        }
+        for (i, holder) in self.then.iter().enumerate() {
+            write!(f, "{}{holder}", if i == 0 { "; which waits in turn for " } else { ", which waits for " })?;
         }
         for (i, holder) in self.holding.iter().enumerate() {
             write!(f, "{}{holder}", if i == 0 { "; while holding " } else { ", " })?;

@@ -45,7 +45,7 @@ impl Pending {
         match found {
             Some(Self::Fence(all)) if !part.wish.region.is_whole() && !part.surface.0.pool.scoped.is_empty() => {
                 let mine = (part.wish.usage, part.wish.region);
-                Ok(part.surface.0.pool.scoped.narrow(part.wish.surface, mine, all)?.map(Self::Fence))
+                Ok(part.surface.0.pool.scoped.narrow(part.wish.surface, mine, all).map(Self::Fence))
             }
             found => Ok(found),
         }

@@ -61,6 +61,10 @@ impl Member<Control, ENTRIES> for Part {
     fn entry_mut(&mut self) -> &mut Entry {
         &mut self.entry
     }
+    #[inline]
+    fn writes(&self) -> Option<Region> {
+        (self.asked.0 <= Usage::Write).then_some(self.asked.1)
+    }
 }
 
 /// The parts of one set. One part, which is what most sets have, lies in place: a list of it would cost as much as its entry.
@@ -299,7 +303,8 @@ impl Lease {
 
     /// The surfaces of the lease, with what is allowed.
     pub fn surfaces(&self) -> impl Iterator<Item = (&Surface, Access, Region)> {
-        self.share.parts().iter().map(|part| {
+        // What is only bound is no access.
+        self.share.parts().iter().filter(|part| part.asked.0 != Usage::Bookkeep).map(|part| {
             let access = if part.asked.0 == Usage::Write { Access::Write } else { Access::Read };
             (&part.surface, access, part.asked.1)
         })

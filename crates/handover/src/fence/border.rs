@@ -61,15 +61,14 @@ impl Surface {
         if fence.status() != Status::Pending {
             return Ok(());
         }
-        let file = if self.0.memory.is_dma_buf() { fence.sync_file().ok() } else { None };
-        if let Some(file) = file.filter(|_| region.is_whole()) {
-            return import(self, access, &file);
+        let of_devices = if self.0.memory.is_dma_buf() { fence.of_devices()? } else { None };
+        // All of it is the kernel's, for the whole: peers find it there too.
+        let all_of_it = of_devices.is_some() && region.is_whole() && fence.sync_file().is_ok();
+        if let (Some(file), true) = (&of_devices, all_of_it) {
+            return self.import_file(access, region, file);
         }
-        if let Ok(file) = fence.sync_file()
-            && self.0.memory.is_dma_buf()
-        {
-            import(self, access, &file)?;
-        }
+        // Before anything is attached: if nobody can look after it, nothing is.
+        fence.watch()?;
         let place = match fence.leaves().as_slice() {
             [one] => (one.context(), one.seq()),
             _ => (fence.context(), fence.seq()),
@@ -80,23 +79,29 @@ impl Surface {
                 Err(refusal) => make_room(&parts, refusal, deadline, Stage::Release)?,
             }
         };
+        if let Some(file) = of_devices {
+            self.import_file(access, region, &file).inspect_err(|_| share.withdraw())?;
+        }
         share.grant();
         share.leave_to_device();
         let this = fence.clone();
-        fence.on_end(Listener::new(move |result| {
+        fence.listen(Listener::new(move |result| {
             // It keeps itself until its end: the entry must not end before.
             let _this = this;
             if let Err(error) = result {
                 share.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
             }
             drop(share);
-        }))
+        }));
+        Ok(())
     }
-}
 
-fn import(surface: &Surface, access: Access, file: &SyncFile) -> Result<()> {
-    dma_buf::import_sync_file(surface.0.memory.file(), direction(access.usage()), file)
-        .map_err(os(Stage::Release, "import a fence into a dma-buf"))
+    fn import_file(&self, access: Access, region: Region, file: &SyncFile) -> Result<()> {
+        dma_buf::import_sync_file(self.0.memory.file(), direction(access.usage()), file)
+            .map_err(os(Stage::Release, "import a fence into a dma-buf"))?;
+        self.0.pool.scoped.attached(self.0.index, access.usage(), region, file);
+        Ok(())
+    }
 }
 
 /// "Input/output error", for fences that failed without an errno.

@@ -1,5 +1,6 @@
 //! The entries of a reservation at one moment, as a fence: what an access would have to wait for if it came now.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use handover_model::{Blocked, Stage};
@@ -7,7 +8,7 @@ use handover_sys::clock::Monotonic;
 
 use super::Until;
 use crate::backend::software::pool::Pool;
-use crate::backend::software::reservation::{Dependency, Outcome, SLICE};
+use crate::backend::software::reservation::{Dependency, Outcome, Phase, SLICE};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result};
 use crate::surface::lock;
@@ -19,6 +20,7 @@ use crate::who_waits;
 pub(crate) struct Entries {
     pool: Arc<Pool>,
     state: Mutex<State>,
+    next_look: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,8 @@ const EOWNERDEAD: i32 = 130;
 
 impl Entries {
     pub(super) fn new(pool: Arc<Pool>, left: Vec<Dependency>) -> Self {
-        Self { pool, state: Mutex::new(State { left, failed: None }) }
+        let next_look = AtomicU64::new(Monotonic::coarse().saturating_add(SLICE).0);
+        Self { pool, state: Mutex::new(State { left, failed: None }), next_look }
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -58,8 +61,18 @@ impl Entries {
         left.clone()
     }
 
+    /// Whoever only ever asks notices a death too: one look at the owners a slice.
+    fn is_time_to_look(&self) -> bool {
+        let (now, next) = (Monotonic::coarse(), self.next_look.load(Ordering::Relaxed));
+        let is_time = now.0 >= next;
+        if is_time {
+            self.next_look.store(now.saturating_add(SLICE).0, Ordering::Relaxed);
+        }
+        is_time
+    }
+
     pub(super) fn look(&self) -> Option<(Result<()>, Monotonic)> {
-        if !self.left(false).is_empty() {
+        if !self.left(self.is_time_to_look()).is_empty() {
             return None;
         }
         let result = lock(&self.state).failed.map_or(Ok(()), |errno| Err(failed(errno)));
@@ -76,8 +89,11 @@ impl Entries {
                 (Deadline::Never, Some(_)) => Some(slice),
             };
             let outcome = self.pool.reservation().wait(&mut dependency, deadline);
-            if outcome == Outcome::TimedOut && until.is_over() {
-                return;
+            match outcome {
+                // The others may be the same owner's: a slice for each would add up.
+                Outcome::Ended(Some(Phase::Dead)) => drop(self.left(true)),
+                Outcome::TimedOut if until.is_over() => return,
+                Outcome::Ended(_) | Outcome::TimedOut => {}
             }
         }
     }

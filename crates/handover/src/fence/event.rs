@@ -1,7 +1,7 @@
 //! The end of something, once, in this process: how it ended, who sleeps on it, and who is to be told.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
 use handover_sys::clock::Monotonic;
@@ -12,13 +12,32 @@ use crate::error::Result;
 use crate::surface::lock;
 
 /// Called at the end, once, by whichever thread finds it. It must not wait.
-pub(crate) struct Listener(Call);
+pub(crate) struct Listener {
+    call: Call,
+    /// While somebody holds this. `None`: whatever happens.
+    wanted: Option<Weak<()>>,
+}
 
 type Call = Box<dyn FnOnce(&Result<()>) + Send>;
 
 impl Listener {
     pub(crate) fn new(call: impl FnOnce(&Result<()>) + Send + 'static) -> Self {
-        Self(Box::new(call))
+        Self { call: Box::new(call), wanted: None }
+    }
+
+    /// Called only while `wanted` is held elsewhere, and forgotten after.
+    pub(crate) fn while_held(wanted: &Arc<()>, call: impl FnOnce(&Result<()>) + Send + 'static) -> Self {
+        Self { call: Box::new(call), wanted: Some(Arc::downgrade(wanted)) }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.strong_count() > 0)
+    }
+
+    fn tell(self, result: &Result<()>) {
+        if self.is_wanted() {
+            (self.call)(result);
+        }
     }
 }
 
@@ -59,7 +78,7 @@ impl Event {
         drop(state);
         self.ended.notify_all();
         for listener in listeners {
-            (listener.0)(&result);
+            listener.tell(&result);
         }
     }
 
@@ -72,14 +91,21 @@ impl Event {
         let mut state = lock(&self.state);
         let result = match &state.status {
             Status::Pending => {
+                let (wanted, given_back) =
+                    std::mem::take(&mut state.listeners).into_iter().partition(Listener::is_wanted);
+                let given_back: Vec<Listener> = given_back;
+                state.listeners = wanted;
                 state.listeners.push(listener);
+                // What they own may be a fence itself, so not under the lock.
+                drop(state);
+                drop(given_back);
                 return;
             }
             Status::Done(_) => Ok(()),
             Status::Failed(_, error) => Err(error.clone()),
         };
         drop(state);
-        (listener.0)(&result);
+        listener.tell(&result);
     }
 
     /// Sleeps until the end, the deadline, or a cancel; gives how far it is then.

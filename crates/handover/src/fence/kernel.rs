@@ -17,16 +17,23 @@ use crate::surface::lock;
 
 /// How it ended, and when; `None` while it pends.
 pub(super) fn look(file: &SyncFile) -> Option<(Result<()>, Monotonic)> {
-    match file.status() {
-        Ok(sync_file::Status::Pending) => None,
-        // It was a sync_file when it came, and nothing turns it into anything else: the kernel could not say more.
-        Err(error) => Some((Err(error), Monotonic::now())),
-        Ok(status) => {
-            let last = file.info().ok().and_then(|info| info.fences.iter().filter_map(|fence| fence.timestamp).max());
-            let result = if let sync_file::Status::Failed(errno) = status { Err(failed(errno)) } else { Ok(()) };
-            Some((result, last.unwrap_or_else(Monotonic::now)))
-        }
+    // By poll and not by its status: that of several fences is 0 for ever on some kernels, and hides their errors on others, as
+    // long as nobody has polled the file (`dma_fence_array_signaled`).
+    match poll::wait_readable(file, Some(Monotonic(0))) {
+        Ok(false) => return None,
+        Ok(true) => {}
+        Err(error) => return Some((Err(os(Stage::Acquire, "look at a sync_file")(error)), Monotonic::now())),
     }
+    let info = match file.info() {
+        Ok(info) => info,
+        // It was a sync_file when it came, and nothing turns it into anything else: the kernel could not say more.
+        Err(error) => return Some((Err(error), Monotonic::now())),
+    };
+    let errno = |status| if let sync_file::Status::Failed(errno) = status { Some(errno) } else { None };
+    let leaves = info.fences.iter().filter_map(|fence| Some((fence.timestamp, errno(fence.status)?)));
+    let first = leaves.min_by_key(|(at, _)| *at).map(|(_, errno)| errno).or_else(|| errno(info.status));
+    let last = info.fences.iter().filter_map(|fence| fence.timestamp).max();
+    Some((first.map_or(Ok(()), |errno| Err(failed(errno))), last.unwrap_or_else(Monotonic::now)))
 }
 
 /// Returns at the end, the deadline or a cancel.

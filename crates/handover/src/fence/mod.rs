@@ -25,8 +25,8 @@ mod union;
 mod until;
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
@@ -36,6 +36,7 @@ use crate::backend::linux::SyncFile;
 use crate::backend::software::poll;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
+use crate::surface::lock;
 use crate::timeline::RemotePoint;
 use entries::Entries;
 use event::{Event, Listener};
@@ -75,8 +76,8 @@ pub(crate) struct Inner {
     seq: u64,
     event: Event,
     source: Source,
-    /// A thread looks after it: its end will be found without anybody asking.
-    watched: AtomicBool,
+    /// The process whose thread looks after it: its end will be found without anybody asking. (A forked child has no such thread.)
+    watched: Mutex<Option<u32>>,
 }
 
 /// Who ends a fence.
@@ -94,12 +95,14 @@ enum Source {
     Union(Union),
 }
 
-/// Fence contexts of this process: its pid above a counter, so that no two processes share one.
-static CONTEXTS: AtomicU32 = AtomicU32::new(1);
+/// Fence contexts of this process: its pid (22 bits) above a counter that no process lives long enough to use up, so that no two
+/// processes share one. The highest bit is that of timelines of other processes.
+static CONTEXTS: AtomicU64 = AtomicU64::new(1);
 
 /// A context that nobody else has.
 pub(crate) fn new_context() -> u64 {
-    u64::from(std::process::id()) << 32 | u64::from(CONTEXTS.fetch_add(1, Ordering::Relaxed))
+    let counter = CONTEXTS.fetch_add(1, Ordering::Relaxed) & ((1 << 41) - 1);
+    u64::from(std::process::id()) << 41 | counter
 }
 
 impl Fence {
@@ -139,8 +142,7 @@ impl Fence {
     }
 
     fn of((context, seq): (u64, u64), status: Status, source: Source) -> Self {
-        let watched = AtomicBool::new(false);
-        Self(Arc::new(Inner { context, seq, event: Event::new(status), source, watched }))
+        Self(Arc::new(Inner { context, seq, event: Event::new(status), source, watched: Mutex::default() }))
     }
 
     /// Ends a fence of [`new`](Self::new), once (C2).
@@ -209,7 +211,7 @@ impl Fence {
         }
     }
 
-    /// A descriptor that becomes readable at the end. Each call makes one.
+    /// A descriptor that becomes readable at the end. Each call makes one, and the fence keeps its other half until then.
     ///
     /// # Errors
     /// [`Kind::Os`]: no descriptor left, or no thread.
@@ -233,22 +235,37 @@ impl Fence {
     pub(crate) fn on_end(&self, listener: Listener) -> Result<()> {
         // Before the listener: one that stays registered where nobody looks would never be told.
         self.watch()?;
-        self.0.event.listen(listener);
+        self.listen(listener);
         Ok(())
     }
 
+    /// As [`on_end`](Self::on_end), for who has seen to it that somebody [looks](Self::watch).
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.0.event.listen(listener);
+    }
+
     /// Sees to it that somebody looks.
-    fn watch(&self) -> Result<()> {
-        if matches!(self.0.source, Source::Here) || self.0.watched.swap(true, Ordering::AcqRel) || self.has_ended() {
+    ///
+    /// # Errors
+    /// [`Kind::Os`]: no descriptor left, or no thread.
+    pub(crate) fn watch(&self) -> Result<()> {
+        if matches!(self.0.source, Source::Here) || self.has_ended() {
             return Ok(());
         }
-        let watched = match &self.0.source {
-            Source::Here => Ok(()),
-            Source::Kernel(file) => kernel::watch(file, self),
-            Source::Point(_) | Source::Entries(_) => poll::watch(self),
-            Source::Union(union) => union.watch(self),
-        };
-        watched.inspect_err(|_| self.0.watched.store(false, Ordering::Release))
+        // Held until somebody looks indeed: whoever comes meanwhile must not rely on it. Nobody listens yet who could be told here.
+        let mut watched = lock(&self.0.watched);
+        let process = std::process::id();
+        if *watched == Some(process) {
+            return Ok(());
+        }
+        match &self.0.source {
+            Source::Here => {}
+            Source::Kernel(file) => kernel::watch(file, self)?,
+            Source::Point(_) | Source::Entries(_) => poll::watch(self)?,
+            Source::Union(union) => union.watch(self)?,
+        }
+        *watched = Some(process);
+        Ok(())
     }
 
     /// The fence without what keeps it: a thread that looks after it must not keep alive what everybody else has dropped.

@@ -1,7 +1,7 @@
 //! Several fences as one: the kernel's rule for merging, and an end with the last.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
@@ -10,6 +10,7 @@ use super::event::Listener;
 use super::{Fence, Source, Status, Until, kernel, new_context};
 use crate::backend::linux::SyncFile;
 use crate::error::{Error, Kind, Result};
+use crate::surface::lock;
 
 /// What a union waits for. Its leaves are no unions.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(super) struct Union {
     kernel: Option<SyncFile>,
     /// Of what had ended before the union was made.
     before: Ended,
+    seen: Mutex<Seen>,
 }
 
 /// Of those that have ended: the first error in time, as the kernel's arrays keep it, and the latest time.
@@ -55,26 +57,35 @@ impl Ended {
     }
 }
 
+/// How many leaves, from the first, were found to have ended, and how.
+#[derive(Debug)]
+struct Seen {
+    next: usize,
+    ended: Ended,
+}
+
 impl Fence {
-    /// One fence that ends with the last of these and never before, with the first error of any of them.
+    /// One fence that ends with the last of these and never before, with the first error of any of its leaves.
     ///
     /// As the kernel merges (`dma_fence_unwrap_merge`): leaves only, however deep unions were nested (C16); what has ended is left
-    /// out; of one context the latest stands for all (C17). Of one leaf the union is that leaf, of none a fence that has ended,
+    /// out, but for its error; of one context the latest stands for all, its error too (C17). Of one leaf the union is that leaf, of none a fence that has ended,
     /// at the latest time of all (C18).
     ///
     /// # Errors
     /// [`Kind::Os`]: the kernel had no descriptor for the fences of devices among them.
     pub fn union(fences: &[Self]) -> Result<Self> {
-        Self::union_at(None, fences)
+        fences.iter().for_each(|fence| fence.0.look());
+        Ok(Self::union_at(None, fences))
     }
 
-    /// The same as a given place of a context: a point of a timeline, which is a union with all that was before.
-    pub(crate) fn union_at(place: Option<(u64, u64)>, fences: &[Self]) -> Result<Self> {
+    /// The same as a given place of a context: a point of a timeline, which is a union with all that was before. Looks at nothing,
+    /// so that no end is found, and nobody told of it, under the caller's locks.
+    pub(crate) fn union_at(place: Option<(u64, u64)>, fences: &[Self]) -> Self {
         let mut leaves: Vec<Self> = Vec::new();
         let mut before = Ended::NOTHING;
         let mut all: Vec<&Self> = fences.iter().collect();
         while let Some(fence) = all.pop() {
-            match (fence.status(), &fence.0.source) {
+            match (fence.status_as_seen(), &fence.0.source) {
                 (Status::Pending, Source::Union(union)) => {
                     before.last = before.last.max(union.before.last);
                     if let Some((at, error)) = &union.before.failed {
@@ -96,21 +107,18 @@ impl Fence {
         match (leaves.as_slice(), place) {
             ([], _) => {
                 let last = before.last;
-                Ok(Self::ended_at(place.unwrap_or_else(|| (new_context(), 1)), before.result(), last))
+                Self::ended_at(place.unwrap_or_else(|| (new_context(), 1)), before.result(), last)
             }
-            ([one], None) if before.failed.is_none() => Ok(one.clone()),
+            ([one], None) if before.failed.is_none() => one.clone(),
             _ => {
-                let mut files = leaves.iter().filter_map(|leaf| leaf.0.source.kernel());
-                let kernel = match (files.next(), files.next()) {
-                    (Some(first), Some(second)) => {
-                        Some(files.try_fold(first.merge(second)?, |union, next| union.merge(next))?)
-                    }
-                    (Some(only), None) => Some(only.try_clone()?),
-                    _ => None,
-                };
-                let union = Union { leaves, kernel, before };
+                // Where no descriptor is left the leaves are waited for one by one.
+                let kernel = merge(&leaves).ok().flatten();
+                // Those of the kernel last: they are waited for as one.
+                leaves.sort_by_key(|leaf| leaf.0.source.kernel().is_some());
+                let seen = Mutex::new(Seen { next: 0, ended: before.clone() });
+                let union = Union { leaves, kernel, seen, before };
                 let place = place.unwrap_or_else(|| (new_context(), 1));
-                Ok(Self::of(place, Status::Pending, Source::Union(union)))
+                Self::of(place, Status::Pending, Source::Union(union))
             }
         }
     }
@@ -128,14 +136,38 @@ impl Fence {
     /// # Errors
     /// [`Kind::Unsupported`]: some leaf is ended by a process. Wait for it on the CPU, then submit (R7).
     pub fn sync_file(&self) -> Result<SyncFile> {
-        match self.0.source.kernel() {
-            Some(file) => file.try_clone(),
-            None => Err(Error::new(Stage::Acquire, Kind::Unsupported)
-                .asked(format!("a fence of the kernel for {}", self.describe()))
-                .why("a process ends it, and a fence of the kernel must end without the help of any")
-                .help("wait for it on the CPU, then submit to the device")),
+        let all = self.leaves().iter().all(|leaf| leaf.0.source.kernel().is_some());
+        if let Some(file) = self.of_devices()?.filter(|_| all) {
+            return Ok(file);
+        }
+        Err(Error::new(Stage::Acquire, Kind::Unsupported)
+            .asked(format!("a fence of the kernel for {}", self.describe()))
+            .why("a process ends it, and a fence of the kernel must end without the help of any")
+            .help("wait for it on the CPU, then submit to the device"))
+    }
+
+    /// The part of it that devices end, as one; `None` where they end nothing of it.
+    ///
+    /// # Errors
+    /// [`Kind::Os`]: no descriptor is left.
+    pub(crate) fn of_devices(&self) -> Result<Option<SyncFile>> {
+        match &self.0.source {
+            Source::Kernel(file) => file.try_clone().map(Some),
+            Source::Union(Union { kernel: Some(file), .. }) => file.try_clone().map(Some),
+            Source::Union(union) => merge(&union.leaves),
+            Source::Here | Source::Point(_) | Source::Entries(_) => Ok(None),
         }
     }
+}
+
+/// The fences of devices among these, as one.
+fn merge(leaves: &[Fence]) -> Result<Option<SyncFile>> {
+    let mut files = leaves.iter().filter_map(|leaf| leaf.0.source.kernel());
+    Ok(match (files.next(), files.next()) {
+        (Some(first), Some(second)) => Some(files.try_fold(first.merge(second)?, |union, next| union.merge(next))?),
+        (Some(only), None) => Some(only.try_clone()?),
+        _ => None,
+    })
 }
 
 /// Of one context the latest stands for all: they end in order.
@@ -148,25 +180,55 @@ fn keep_latest(leaves: &mut Vec<Fence>, fence: &Fence) {
 }
 
 impl Union {
-    /// How it ended, and when, if all leaves have. The first error in time is told.
+    /// How it ended, and when, if all leaves have. The first error in time is told. Each leaf is looked at until it has ended, and
+    /// not again: after the last there is nothing left to look at.
     pub(super) fn look(&self) -> Option<(Result<()>, Monotonic)> {
-        let mut ended = self.before.clone();
-        if !self.leaves.iter().all(|leaf| ended.add(leaf.status())) {
-            return None;
+        while let Some((next, leaf)) = self.next() {
+            // Without the lock: whoever finds an end tells the listeners, this union's own among them.
+            let status = leaf.status();
+            if status == Status::Pending {
+                return None;
+            }
+            let mut seen = lock(&self.seen);
+            if seen.next == next {
+                seen.ended.add(status);
+                seen.next += 1;
+            }
+        }
+        let mut ended = lock(&self.seen).ended.clone();
+        if let Some(file) = &self.kernel {
+            let (result, at) = kernel::look(file)?;
+            ended.add(match result {
+                Ok(()) => Status::Done(at),
+                Err(error) => Status::Failed(at, error),
+            });
         }
         let last = ended.last;
         Some((ended.result(), last))
     }
 
-    /// Returns when all have ended, or at the deadline, or a cancel. One after the other: whoever ends before its turn costs a
-    /// look.
+    /// The first of the leaves that are waited for alone which was not found to have ended.
+    fn next(&self) -> Option<(usize, &Fence)> {
+        let next = lock(&self.seen).next;
+        // Those of devices come last, and are waited for as one.
+        let alone = |leaf: &&Fence| self.kernel.is_none() || leaf.0.source.kernel().is_none();
+        self.leaves.get(next).filter(alone).map(|leaf| (next, leaf))
+    }
+
+    /// Returns when all have ended, or at the deadline, or a cancel. One after the other.
     pub(super) fn wait(&self, until: &Until<'_>) -> Result<()> {
-        for leaf in self.leaves.iter().filter(|leaf| leaf.0.source.kernel().is_none()) {
-            if leaf.0.wait(until)? == Status::Pending {
-                return Ok(());
+        while self.look().is_none() {
+            match (self.next(), &self.kernel) {
+                (Some((_, leaf)), _) => {
+                    if leaf.0.wait(until)? == Status::Pending {
+                        return Ok(());
+                    }
+                }
+                (None, Some(file)) => return kernel::wait(file, until),
+                (None, None) => return Ok(()),
             }
         }
-        self.kernel.as_ref().map_or(Ok(()), |file| kernel::wait(file, until))
+        Ok(())
     }
 
     /// The last leaf to end makes the union look.

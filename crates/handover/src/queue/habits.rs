@@ -114,13 +114,16 @@ fn say(parts: &mut Parts, what: impl Fn(&Part) -> (Usage, Region)) {
     }
 }
 
-/// Whoever is in line before us, as if we wrote the whole; but nobody of our own.
+/// Whoever is in line before us, as if we wrote the whole; of our own only work on the memory itself. Such work in turn waits for
+/// what it must, whatever the habits.
 fn wait_for_others(share: &Share, waiting: &mut Waiting) {
-    waiting.dependencies.clear();
-    for (position, part) in share.parts().iter().enumerate() {
+    let parts = share.parts();
+    let is_kernel = |position: usize| parts.get(position).is_some_and(|part| part.asked.0 == Usage::Kernel);
+    waiting.dependencies.retain(|(position, _)| is_kernel(*position));
+    for (position, part) in parts.iter().enumerate().filter(|(position, _)| !is_kernel(*position)) {
         let reservation = part.reservation();
         reservation.collect_as(part.entry(), Usage::Write, Region::WHOLE, |dependency| {
-            if dependency.word.owner() != reservation.owner() {
+            if dependency.word.owner() != reservation.owner() || dependency.word.usage() == Usage::Kernel {
                 waiting.dependencies.push((position, dependency));
             }
         });

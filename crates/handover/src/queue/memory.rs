@@ -15,7 +15,8 @@ use crate::surface::Surface;
 pub enum MemoryJob {
     /// Makes fresh memory valid. KERNEL: everybody waits for it, explicit participants too.
     Clear,
-    /// Puts the content elsewhere. KERNEL; it waits for whatever uses the memory, explicit work too (S14).
+    /// Puts the content elsewhere. KERNEL; it waits for whatever uses the memory, explicit work too (S14), as far as it has
+    /// entries: BOOKKEEP fences of devices only the kernel itself sees, and it waits for them (C33).
     Move,
     /// Writes entries of page tables. BOOKKEEP: only the memory manager waits for it.
     PageTables,

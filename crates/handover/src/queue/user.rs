@@ -180,7 +180,8 @@ impl UserQueue {
 
 impl Drop for UserQueue {
     fn drop(&mut self) {
-        self.page.u64(CLOSED).store(1, Ordering::Release);
+        // An engine that panicked has said more already.
+        let _ = self.page.u64(CLOSED).compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
         self.page.ring(RUNG);
         if let Some(engine) = self.engine.take() {
             // A panic of the engine ended it there; its values are never reached, and waits for them find that.

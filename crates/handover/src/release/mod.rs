@@ -57,9 +57,7 @@ impl Lease {
                     error
                 }
             })?;
-            if !part.wish.region.is_whole() {
-                part.surface.0.pool.scoped.attached(part.wish.surface, part.wish.usage, part.wish.region, fence)?;
-            }
+            part.surface.0.pool.scoped.attached(part.wish.surface, part.wish.usage, part.wish.region, fence);
         }
         Ok(())
     }

@@ -71,11 +71,12 @@ impl Schedule {
 #[must_use = "a share that is dropped releases the surface with an error"]
 pub struct Share(Option<Arc<Gathering>>);
 
-/// The shares of one frame. Its end is that of the last of them.
+/// The shares of one frame. Whoever lets go of it last submits the release.
 #[derive(Debug)]
 struct Gathering {
     timeline: Arc<Timeline>,
     point: u64,
+    is_submitted: bool,
     fences: Mutex<Vec<Fence>>,
     /// Keeps the waits for users in other processes.
     followed: Mutex<Vec<crate::timeline::Registered>>,
@@ -114,6 +115,7 @@ impl Releases {
         let gathering = Gathering {
             timeline: Arc::clone(&self.timeline),
             point: self.scheduled,
+            is_submitted: false,
             fences: Mutex::default(),
             followed: Mutex::default(),
         };
@@ -141,6 +143,7 @@ impl Share {
     /// # Errors
     /// [`Kind::Os`]: no thread to look after it. The share is then dropped, and the release completes with an error.
     pub fn follow(self, promise: &Promise) -> Result<()> {
+        // Held meanwhile: the call may come at once, and give the last share back.
         let Some(gathering) = self.0.clone() else { return Ok(()) };
         let theirs = promise.clone();
         let registered = promise.on_reached(Reached::Available, move |result| {
@@ -173,9 +176,21 @@ impl Drop for Share {
 impl Gathering {
     fn give_back(this: Arc<Self>, fence: Fence) -> Result<()> {
         lock(&this.fences).push(fence);
-        let Some(last) = Arc::into_inner(this) else { return Ok(()) };
-        let fences = last.fences.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let union = Fence::union(&fences).unwrap_or_else(Fence::failed);
-        last.timeline.submit(last.point, &union)
+        Arc::into_inner(this).map_or(Ok(()), |mut last| last.submit())
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.is_submitted, true) {
+            return Ok(());
+        }
+        let fences = std::mem::take(&mut *lock(&self.fences));
+        self.timeline.submit(self.point, &Fence::union(&fences)?)
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        // Nobody is left here to be told.
+        let _ = self.submit();
     }
 }

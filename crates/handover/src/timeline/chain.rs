@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::fence::{Fence, Status};
 
 /// How many ended points with an error are remembered: as many as the page of [`page`](super::page) can.
@@ -31,23 +31,49 @@ impl Default for Content {
 }
 
 impl Content {
-    /// Appends a point; gives the fence that it stands for. A point below the last stands in line behind it, and so is complete
-    /// with it (C83).
-    pub(super) fn submit(&mut self, context: u64, point: u64, fence: &Fence) -> Result<Fence> {
-        // A fence that was all of it stands before the first point, as the kernel links it.
-        let mut before = None;
-        if let Self::Whole(whole) = self {
-            before = Some(whole.clone());
+    /// The fence that a point would stand for: its own and all before it. A point below the last stands in line behind it, and so
+    /// is complete with it (C83).
+    pub(super) fn whole(&self, context: u64, point: u64, fence: &Fence) -> Fence {
+        match self {
+            Self::Whole(before) => Fence::union_at(Some((context, point)), &[before.clone(), fence.clone()]),
+            Self::Chain { submitted, pending, .. } => {
+                let last = pending.back().map(|(_, last)| last.clone());
+                let all: Vec<Fence> = last.into_iter().chain([fence.clone()]).collect();
+                Fence::union_at(Some((context, point.max(*submitted))), &all)
+            }
+        }
+    }
+
+    /// Appends a point and its fence. What was the whole is behind the first point.
+    pub(super) fn push(&mut self, point: u64, whole: Fence) {
+        if let Self::Whole(_) = self {
             *self = Self::default();
         }
-        let Self::Chain { submitted, pending, .. } = self else { return Ok(fence.clone()) };
-        let seq = point.max(*submitted);
-        let before = before.or_else(|| pending.back().map(|(_, last)| last.clone()));
-        let both: Vec<Fence> = before.into_iter().chain([fence.clone()]).collect();
-        let whole = Fence::union_at(Some((context, seq)), &both)?;
-        *submitted = seq;
-        pending.push_back((seq, whole.clone()));
-        Ok(whole)
+        if let Self::Chain { submitted, pending, .. } = self {
+            *submitted = point.max(*submitted);
+            pending.push_back((*submitted, whole));
+        }
+    }
+
+    /// Points that failed, with their errnos, as far as they are remembered.
+    pub(super) fn failed(&self) -> Vec<(u64, u32)> {
+        match self {
+            Self::Whole(_) => Vec::new(),
+            Self::Chain { failed, .. } => {
+                failed.iter().map(|(point, error)| (*point, super::errno_of(error))).collect()
+            }
+        }
+    }
+
+    /// Completes a point above all others when nothing pends: what signals do most of the time. `false`: it is not so.
+    pub(super) fn complete(&mut self, point: u64) -> bool {
+        match self {
+            Self::Chain { completed, submitted, pending, .. } if pending.is_empty() && point > *submitted => {
+                (*completed, *submitted) = (point, point);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Takes the first point off that is known to have ended; gives its number and error.
@@ -81,13 +107,10 @@ impl Content {
                 Some(pending.back().map_or_else(Fence::signalled, |(_, fence)| fence.clone()))
             }
             Self::Chain { completed, failed, pending, .. } if point <= *completed => {
-                // Points that share a number end with the last of them, which may have come after.
-                let later = pending.iter().rev().find(|(seq, _)| *seq == point).map(|(_, fence)| fence.clone());
-                later
-                    .or_else(|| {
-                        failed.iter().find(|(seq, _)| *seq == point).map(|(_, error)| Fence::failed(error.clone()))
-                    })
-                    .or_else(|| Some(Fence::signalled()))
+                // A lower point that came later pends behind the higher ones.
+                let later = pending.iter().rev().find(|(seq, _)| seq <= completed).map(|(_, fence)| fence.clone());
+                let error = failed.iter().find(|(seq, _)| *seq == point).map(|(_, error)| error.clone());
+                Some(later.unwrap_or_else(|| error.map_or_else(Fence::signalled, Fence::failed)))
             }
             Self::Chain { pending, .. } => {
                 let found = pending.iter().find(|(seq, _)| *seq >= point)?;

@@ -27,8 +27,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// A page that stands at these points.
-    pub(super) fn create(completed: u64, submitted: u64) -> Result<Self> {
+    /// A page that stands at these points, of which these failed.
+    pub(super) fn create(completed: u64, submitted: u64, failed: Vec<(u64, u32)>) -> Result<Self> {
         let stage = Stage::Export;
         let file = memfd::create("handover-timeline", SIZE as u64).map_err(os(stage, "make a timeline's file"))?;
         // The lock must live in a description that is never sent: whoever received it would own the lock too.
@@ -40,6 +40,9 @@ impl Written {
         ofd::try_lock(&own, WRITER).map_err(os(stage, "lock a timeline's writer byte"))?;
         drop(own);
         let this = Self { map, file };
+        for (point, errno) in failed {
+            page::fail(&this, point, errno);
+        }
         for (at, value) in [
             (at::ABI, ABI),
             (at::FEATURES, FEATURES),

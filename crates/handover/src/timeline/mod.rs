@@ -77,6 +77,8 @@ struct State {
     page: Option<Written>,
     /// The owner has dropped it: nothing more will be submitted.
     closed: bool,
+    /// Changes with the content, but for the ends of points.
+    version: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -99,7 +101,7 @@ impl Timeline {
     }
 
     /// Submits a point: it is complete when `fence` has ended and every point below is. With an error if the fence, or one
-    /// before it, ended so.
+    /// that was still under way when the point was submitted, ended so.
     ///
     /// # Errors
     /// [`Kind::Invalid`]: the timeline has left the process, and the point is not above the last. [`Kind::Unsupported`]: point 0
@@ -108,28 +110,32 @@ impl Timeline {
         if point == 0 {
             return self.replace(fence);
         }
-        let mut state = lock(&self.0.state);
-        let last = state.content.submitted();
-        if state.page.is_some() && point <= last {
-            return Err(Error::new(Stage::Release, Kind::Invalid)
-                .asked(format!("point {point} of a timeline"))
-                .found(format!("that point {last} was submitted before, and readers in other processes"))
-                .why("to them every point below a complete one is complete")
-                .help("rising points, or a timeline for each line of work"));
+        loop {
+            // Ends are found and told without the lock: whoever is told may be this very timeline.
+            self.0.refresh();
+            let _ = fence.has_ended();
+            let (whole, version) = {
+                let state = lock(&self.0.state);
+                state.check_rising(point)?;
+                (state.content.whole(self.0.context, point, fence), state.version)
+            };
+            // Before anybody is told of the point: if nobody can look after it, it is not submitted.
+            whole.watch()?;
+            let mut state = lock(&self.0.state);
+            if state.version != version {
+                continue;
+            }
+            let is_pending = whole.status_as_seen() == Status::Pending;
+            if let Some(page) = state.page.as_ref().filter(|_| is_pending) {
+                page::submit(page, point);
+            }
+            state.push(point, whole.clone());
+            let met = self.0.met(&mut state);
+            drop(state);
+            met.into_iter().for_each(|submitted| submitted.signal(Ok(())));
+            Inner::follow(&self.0, &whole);
+            return Ok(());
         }
-        let whole = state.content.submit(self.0.context, point, fence)?;
-        let is_pending = whole.status_as_seen() == Status::Pending;
-        if let Some(page) = state.page.as_ref().filter(|_| is_pending && point > last) {
-            page::submit(page, point);
-        }
-        let met = self.0.met(&mut state);
-        drop(state);
-        met.into_iter().for_each(|submitted| submitted.signal(Ok(())));
-        if is_pending {
-            return Inner::follow(&self.0, &whole);
-        }
-        self.0.advance();
-        Ok(())
     }
 
     /// Completes a point, by the CPU. It is complete when every point below is.
@@ -137,7 +143,19 @@ impl Timeline {
     /// # Errors
     /// As [`submit`](Self::submit).
     pub fn signal(&self, point: u64) -> Result<()> {
-        self.submit(point, &Fence::signalled())
+        let mut state = lock(&self.0.state);
+        if !state.content.complete(point) {
+            drop(state);
+            return self.submit(point, &Fence::signalled());
+        }
+        state.version += 1;
+        if let Some(page) = &state.page {
+            page::complete(page, point, None);
+        }
+        let met = self.0.met(&mut state);
+        drop(state);
+        met.into_iter().for_each(|submitted| submitted.signal(Ok(())));
+        Ok(())
     }
 
     /// Completes a point with an error: whoever waits for it is told, and not blocked (R19).
@@ -159,6 +177,7 @@ impl Timeline {
     pub fn replace(&self, fence: &Fence) -> Result<()> {
         let mut state = lock(&self.0.state);
         self.0.check_local(&state, "a timeline replaced by one fence")?;
+        state.version += 1;
         state.content = Content::Whole(fence.clone());
         let met = self.0.met(&mut state);
         drop(state);
@@ -173,6 +192,7 @@ impl Timeline {
     pub fn reset(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
         self.0.check_local(&state, "a timeline reset")?;
+        state.version += 1;
         state.content = Content::default();
         Ok(())
     }
@@ -224,7 +244,8 @@ impl Timeline {
                 .help("reset it first"));
         }
         if state.page.is_none() {
-            state.page = Some(Written::create(state.content.completed(), state.content.submitted())?);
+            let content = &state.content;
+            state.page = Some(Written::create(content.completed(), content.submitted(), content.failed())?);
         }
         match &state.page {
             Some(page) => page.descriptor(),
@@ -247,6 +268,24 @@ impl Drop for Timeline {
 }
 
 impl State {
+    fn push(&mut self, point: u64, whole: Fence) {
+        self.version += 1;
+        self.content.push(point, whole);
+    }
+
+    /// To readers elsewhere every point below a complete one is complete.
+    fn check_rising(&self, point: u64) -> Result<()> {
+        let last = self.content.submitted();
+        if self.page.is_none() || point > last {
+            return Ok(());
+        }
+        Err(Error::new(Stage::Release, Kind::Invalid)
+            .asked(format!("point {point} of a timeline"))
+            .found(format!("that point {last} was submitted before, and readers in other processes"))
+            .why("to them every point below a complete one is complete")
+            .help("rising points, or a timeline for each line of work"))
+    }
+
     /// What was submitted ends with its fences; only then is the page closed to readers.
     fn close_if_over(&self) {
         if self.closed
@@ -259,10 +298,10 @@ impl State {
 }
 
 impl Inner {
-    /// Finds the end of this point's fence, whoever else waits for it.
-    fn follow(this: &Arc<Self>, whole: &Fence) -> Result<()> {
+    /// Hears of the end of this point's fence, which somebody looks after.
+    fn follow(this: &Arc<Self>, whole: &Fence) {
         let inner = Arc::clone(this);
-        whole.on_end(Listener::new(move |_| inner.advance()))
+        whole.listen(Listener::new(move |_| inner.advance()));
     }
 
     /// Some fence has ended: how far are we?
@@ -270,8 +309,7 @@ impl Inner {
         let mut state = lock(&self.state);
         while let Some((point, error)) = state.content.advance() {
             if let Some(page) = &state.page {
-                let errno = error.map(|error| error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
-                page::complete(page, point, errno);
+                page::complete(page, point, error.as_ref().map(errno_of));
             }
         }
         state.close_if_over();
@@ -342,6 +380,10 @@ impl Inner {
 
 /// "Input/output error", for fences that failed without an errno.
 const EIO: u32 = 5;
+
+fn errno_of(error: &Error) -> u32 {
+    error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO)
+}
 
 fn unsubmitted(point: u64, submitted: u64) -> Error {
     Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))

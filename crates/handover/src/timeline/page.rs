@@ -18,6 +18,8 @@
 //! **Death.** The writer holds a lock byte through a description of its own, which goes with its address space. Readers cannot
 //! store poison: *poisoned* is derived, a point not completed of a timeline that is closed or whose writer is gone.
 //!
+//! A reader can take the byte after that, and make the dead look alive to the others: then deadlines help, as against a stopped one.
+//!
 //! **Lies.** One load a decision. A `completed` that falls poisons the reader that saw it. A stopped writer looks alive, and one
 //! that says *submitted* and never completes is indistinguishable from a slow one: only deadlines help (R3, R20).
 
@@ -35,7 +37,7 @@ pub const ABI: u64 = 1;
 pub const FEATURES: u64 = 0;
 /// Size of the file, in bytes.
 pub const SIZE: usize = 4096;
-/// How many errors the page remembers, each until a point 64 further fails.
+/// How many errors the page remembers: each until a point fails that is some multiple of this further.
 pub const ERRORS: u64 = 64;
 
 /// Offsets in the page.
@@ -98,10 +100,15 @@ pub fn submit(words: &impl WriteWords, point: u64) {
 /// submitted by that: readers take a complete point for a submitted one.
 pub fn complete(words: &impl WriteWords, point: u64, errno: Option<u32>) {
     if let Some(errno) = errno {
-        words.store64(at::error(point), u64::from(errno.clamp(1, 4095)) << POINT_BITS | point & POINT_MASK);
+        fail(words, point, errno);
     }
     words.store64(at::COMPLETED, point);
     words.ring(at::EVENT);
+}
+
+/// Remembers the error of a point, before it is complete.
+pub fn fail(words: &impl WriteWords, point: u64, errno: u32) {
+    words.store64(at::error(point), u64::from(errno.clamp(1, 4095)) << POINT_BITS | point & POINT_MASK);
 }
 
 /// Says that nothing more will be submitted.

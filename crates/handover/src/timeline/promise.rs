@@ -61,6 +61,7 @@ pub struct Awaiting {
 pub(crate) struct Registered {
     _submission: Fence,
     _end: Arc<OnceLock<Fence>>,
+    _wanted: Arc<()>,
 }
 
 impl AsFd for Awaiting {
@@ -90,7 +91,6 @@ impl Promise {
     pub fn fence(&self) -> Result<Fence> {
         match &self.of {
             Of::Here(inner) => inner.fence(self.point),
-            Of::There(_) if self.point == 0 => Ok(Fence::signalled()),
             Of::There(reader) => match reader.at(self.point, Reached::Available).look() {
                 Some((Ok(()), _)) => Ok(Fence::of_point(reader.at(self.point, Reached::Complete))),
                 Some((Err(error), _)) => Err(error),
@@ -132,10 +132,8 @@ impl Promise {
     pub fn wait(&self, deadline: Deadline) -> Result<()> {
         match &self.of {
             // One sleep: whether it was submitted meanwhile does not matter.
-            Of::There(reader) if self.point != 0 => {
-                Fence::of_point(reader.at(self.point, Reached::Complete)).wait(deadline)
-            }
-            Of::Here(_) | Of::There(_) => self.wait_submitted(deadline)?.wait(deadline),
+            Of::There(reader) => reader.at(self.point, Reached::Complete).wait_for(deadline),
+            Of::Here(_) => self.wait_submitted(deadline)?.wait(deadline),
         }
     }
 
@@ -161,19 +159,26 @@ impl Promise {
         call: impl FnOnce(&Result<()>) + Send + 'static,
     ) -> Result<Registered> {
         let Submission { ended, picked } = self.await_submission();
-        let end = Arc::new(OnceLock::new());
-        let registered = Registered { _submission: ended.clone(), _end: Arc::clone(&end) };
-        ended.on_end(Listener::new(move |result| {
-            match result.clone().and_then(|()| picked.fence()) {
+        let (end, wanted) = (Arc::new(OnceLock::new()), Arc::new(()));
+        let registered =
+            Registered { _submission: ended.clone(), _end: Arc::clone(&end), _wanted: Arc::clone(&wanted) };
+        let theirs = Arc::downgrade(&wanted);
+        let submitted = move |result: &Result<()>| {
+            let Some(wanted) = theirs.upgrade() else { return };
+            let fence = result.clone().and_then(|()| picked.fence());
+            match fence {
                 Err(error) => call(&Err(error)),
                 Ok(_) if reached == Reached::Available => call(&Ok(())),
                 Ok(fence) => {
                     let fence = end.get_or_init(|| fence);
-                    // A thread that cannot be started leaves the wait to its deadline.
-                    drop(fence.on_end(Listener::new(call)));
+                    match fence.watch() {
+                        Ok(()) => fence.listen(Listener::while_held(&wanted, call)),
+                        Err(error) => call(&Err(error)),
+                    }
                 }
             }
-        }))?;
+        };
+        ended.on_end(Listener::while_held(&wanted, submitted))?;
         Ok(registered)
     }
 

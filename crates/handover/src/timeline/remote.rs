@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
@@ -11,6 +12,8 @@ use super::Reached;
 use super::file::Read;
 use super::page::{Look, Memory};
 use super::promise::Promise;
+use crate::backend::software::reservation::SLICE;
+use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::Until;
 
@@ -22,6 +25,19 @@ pub struct Reader(Arc<Inner>);
 struct Inner {
     read: Read,
     memory: Memory,
+    next_look: AtomicU64,
+}
+
+impl Inner {
+    /// Whoever only ever asks notices a death too: one look at the writer a slice, and one at the first.
+    fn is_time_to_look(&self) -> bool {
+        let (now, next) = (Monotonic::coarse(), self.next_look.load(Ordering::Relaxed));
+        let is_time = now.0 >= next;
+        if is_time {
+            self.next_look.store(now.saturating_add(SLICE).0, Ordering::Relaxed);
+        }
+        is_time
+    }
 }
 
 impl Reader {
@@ -31,7 +47,11 @@ impl Reader {
     /// [`Kind::Malformed`] for another kind of descriptor, [`Kind::Spoiled`] for a file that is not sealed as a timeline is
     /// or does not hold one, [`Kind::Unsupported`] for another version.
     pub fn new(timeline: OwnedFd) -> Result<Self> {
-        Ok(Self(Arc::new(Inner { read: Read::open(timeline)?, memory: Memory::default() })))
+        Ok(Self(Arc::new(Inner {
+            read: Read::open(timeline)?,
+            memory: Memory::default(),
+            next_look: AtomicU64::new(0),
+        })))
     }
 
     /// A point, submitted or not.
@@ -89,7 +109,12 @@ impl RemotePoint {
     }
 
     pub(crate) fn look(&self) -> Option<(Result<()>, Monotonic)> {
-        let look = self.reader.0.memory.look(&self.reader.0.read, self.point);
+        let Inner { read, memory, .. } = &*self.reader.0;
+        let mut look = memory.look(read, self.point);
+        if !look.is_over(self.submission_is_enough()) && self.reader.0.is_time_to_look() {
+            memory.look_at_writer(read);
+            look = memory.look(read, self.point);
+        }
         if !look.is_over(self.submission_is_enough()) {
             return None;
         }
@@ -135,6 +160,12 @@ impl RemotePoint {
         let given_up = || until.cancel.is_some_and(crate::fence::Cancel::is_cancelled);
         inner.memory.wait(&inner.read, self.point, self.submission_is_enough(), until.deadline.at(), given_up);
         Ok(())
+    }
+
+    /// The same for who makes no fence of it.
+    pub(crate) fn wait_for(&self, deadline: Deadline) -> Result<()> {
+        self.wait(&deadline.into())?;
+        self.look().map_or_else(|| Err(self.timed_out()), |(result, _)| result)
     }
 
     pub(crate) fn look_at_writer(&self) {

@@ -12,6 +12,7 @@ use handover::{
     Stage, Surface, SurfaceUsages, Writers, acquire, allocate, negotiate,
 };
 use handover_model::layout::Constraints;
+use handover_sys::process::{self, Pidfd, Signal};
 use handover_sys::{file, poll, socket};
 
 /// Long enough to mean "never": no test passes by waiting for it.
@@ -216,6 +217,11 @@ impl Other {
         command.args(["--exact", "child_process", "--nocapture"]).env(ROLE, role);
         let child = command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).spawn().unwrap();
         Self { socket, child }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        // One that has ended by itself cannot be signalled any more.
+        let _ = Pidfd::open(self.child.id()).and_then(|process| process::kill(&process, signal));
     }
 
     pub(crate) fn tell(&self, text: &str) {

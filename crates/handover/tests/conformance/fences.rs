@@ -9,7 +9,7 @@ use handover_sys::poll;
 
 use crate::soon;
 
-fn surface() -> Surface {
+pub(crate) fn surface() -> Surface {
     allocate::buffer(Device::PLAIN, Bytes(4096), &Options::default()).unwrap().remove(0)
 }
 

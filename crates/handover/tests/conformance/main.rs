@@ -11,16 +11,25 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod borders;
+#[path = "../common/kernel.rs"]
+mod devices;
 mod export;
 mod fences;
+mod line;
 mod reservation;
+mod sources;
 #[path = "../subject/mod.rs"]
 mod subject;
 mod surfaces;
 mod table;
+mod timeline_waits;
+mod timelines;
+mod unions;
 
 use std::time::Duration;
 
+use devices::skip;
 use handover::Deadline;
 use subject::Subject;
 use subject::kernel::Kernel;
@@ -28,14 +37,6 @@ use subject::software::Software;
 
 fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(20))
-}
-
-/// Shows that a check was left out and why. Fails instead where `HANDOVER_REQUIRE` names `need` or says `all`.
-fn skip(need: &str, why: &str) {
-    let required = std::env::var("HANDOVER_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == need || name == "all"), "{need} is required: {why}");
-    // Not by eprintln: of a test that passes, the harness keeps that to itself.
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: needs {need}: {why}\n"));
 }
 
 /// The kernel's reservation, or a visible skip.

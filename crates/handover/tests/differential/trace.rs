@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::subject::lines::{LINES, LineOp};
 use crate::subject::{BUFFERS, NO_ACCESS, READ, WRITE};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Op {
     Access { buffer: usize, flags: u32 },
     /// Readable, writable?
     Poll { buffer: usize },
+    /// Something with timelines.
+    Line(LineOp),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -63,6 +66,54 @@ impl Trace {
         let length = 4 + random.below(28);
         Self((0..length).map(|_| op(&mut random)).collect())
     }
+}
+
+/// Of a surface's entries one participant may take 16, and CPU access takes one: so many imports on a buffer always have room.
+const IMPORTS: usize = 12;
+
+impl Trace {
+    /// With timelines, for subjects that have them; no more imports than one participant has room for.
+    pub(crate) fn with_lines(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let length = 4 + random.below(28);
+        let mut imports = [0; BUFFERS];
+        let ops = (0..length).map(|_| {
+            if random.one_in(3) {
+                return Op::Line(line_op(&mut random));
+            }
+            match op(&mut random) {
+                Op::Import { file, buffer, flags, .. } if imports[buffer] < IMPORTS => {
+                    imports[buffer] += 1;
+                    Op::Import { file, buffer, flags, times: 1 }
+                }
+                Op::Import { buffer, .. } => Op::Poll { buffer },
+                other => other,
+            }
+        });
+        Self(ops.collect())
+    }
+
+    pub(crate) fn has_lines(&self) -> bool {
+        self.0.iter().any(|op| matches!(op, Op::Line(_)))
+    }
+}
+
+fn line_op(random: &mut Random) -> LineOp {
+    let line = random.below(LINES);
+    // Now and then the whole, and mostly points of which the next is above the last.
+    let mut point = || if random.one_in(10) { 0 } else { 1 + random.below(10) as u64 };
+    let (point, of) = (point(), point());
+    match random.below(12) {
+        0..5 => LineOp::Submit { file: random.below(16), line, point },
+        5..7 => LineOp::Signal { line, point },
+        7 => LineOp::Reset { line },
+        8..10 => LineOp::Transfer { from: line, of, point },
+        _ => LineOp::Take { line, point },
+    }
+}
+
+fn line_name(line: usize) -> char {
+    if line == 0 { 'x' } else { 'y' }
 }
 
 fn op(random: &mut Random) -> Op {
@@ -106,6 +157,15 @@ impl fmt::Display for Op {
             Self::Merge { one, other } => write!(f, "merge {one} {other}"),
             Self::Access { buffer, flags } => write!(f, "access {} {}", buffer_name(buffer), flags_name(flags)),
             Self::Poll { buffer } => write!(f, "poll {}", buffer_name(buffer)),
+            Self::Line(LineOp::Submit { file, line, point }) => {
+                write!(f, "submit {file} {} {point}", line_name(line))
+            }
+            Self::Line(LineOp::Signal { line, point }) => write!(f, "signal {} {point}", line_name(line)),
+            Self::Line(LineOp::Reset { line }) => write!(f, "reset {}", line_name(line)),
+            Self::Line(LineOp::Transfer { from, of, point }) => {
+                write!(f, "transfer {} {of} {point}", line_name(from))
+            }
+            Self::Line(LineOp::Take { line, point }) => write!(f, "take {} {point}", line_name(line)),
         }
     }
 }
@@ -128,6 +188,12 @@ impl FromStr for Op {
             "b" => Ok(1),
             _ => Err(wrong()),
         };
+        let line = |word: &str| match word {
+            "x" => Ok(0),
+            "y" => Ok(1),
+            _ => Err(wrong()),
+        };
+        let point = |word: &str| word.parse::<u64>().map_err(|_| wrong());
         let flags = |word: &str| match word {
             "read" => Ok(READ),
             "write" => Ok(WRITE),
@@ -145,6 +211,15 @@ impl FromStr for Op {
             ["merge", one, other] => Ok(Self::Merge { one: number(one)?, other: number(other)? }),
             ["access", at, how] => Ok(Self::Access { buffer: buffer(at)?, flags: flags(how)? }),
             ["poll", at] => Ok(Self::Poll { buffer: buffer(at)? }),
+            ["submit", file, to, at] => {
+                Ok(Self::Line(LineOp::Submit { file: number(file)?, line: line(to)?, point: point(at)? }))
+            }
+            ["signal", to, at] => Ok(Self::Line(LineOp::Signal { line: line(to)?, point: point(at)? })),
+            ["reset", to] => Ok(Self::Line(LineOp::Reset { line: line(to)? })),
+            ["transfer", from, of, at] => {
+                Ok(Self::Line(LineOp::Transfer { from: line(from)?, of: point(of)?, point: point(at)? }))
+            }
+            ["take", from, at] => Ok(Self::Line(LineOp::Take { line: line(from)?, point: point(at)? })),
             _ => Err(wrong()),
         }
     }

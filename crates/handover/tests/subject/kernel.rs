@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use handover_sys::clock::Monotonic;
 use handover_sys::dma_buf::{self, Direction};
-use handover_sys::drm::{self, Gem, prime, vgem};
+use handover_sys::drm::syncobj::{self, Wait};
+use handover_sys::drm::{self, Cap, Gem, Syncobj, prime, vgem};
 use handover_sys::memfd::{self, Seals};
 use handover_sys::sync_file::{self, Status};
 use handover_sys::udmabuf;
 
+use super::lines::{LINES, Line, LineOp, PROBES};
 use super::rules::access;
 use super::{BUFFERS, Files, Held, Met, Placed, Refusal, Subject};
 
 const PAGE: u64 = 4096;
 /// "Invalid argument" (`errno(3)`).
 const EINVAL: i32 = 22;
+/// "Timer expired" (`errno(3)`).
+const ETIME: i32 = 62;
 /// A fence of vgem ends by itself after 10 s. Answers that came later than this are not looked at.
 const IN_TIME: Duration = Duration::from_secs(8);
 
@@ -47,6 +51,8 @@ pub(crate) struct Kernel {
     leaves: Files,
     placed: Placed,
     started: Monotonic,
+    /// A file with timelines, and the timelines.
+    lines: Option<(OwnedFd, [Syncobj; LINES])>,
 }
 
 impl Kernel {
@@ -69,9 +75,31 @@ impl Kernel {
             leaves: Files::default(),
             placed: Placed::default(),
             started: Monotonic::now(),
+            lines: None,
         };
         this.reset();
         Ok(this)
+    }
+
+    /// As [`open`](Self::open), with timelines and without the library's bound.
+    pub(crate) fn with_lines() -> Result<Self, String> {
+        let mut this = Self::open()?;
+        let has = |node: &OwnedFd| drm::capability(node, Cap::SyncobjTimeline).is_ok_and(|value| value == 1);
+        let nodes = drm::nodes().map_err(|error| format!("DRM nodes: {error}"))?;
+        let mut opened = nodes.iter().filter_map(|node| drm::open(&node.path).ok());
+        let node = opened.find(has).ok_or("no node of a driver with timelines")?;
+        let lines = [(); LINES].map(|()| syncobj::create(&node, false).expect("a syncobj"));
+        this.lines = Some((node, lines));
+        this.placed = Placed::with_room(usize::MAX);
+        Ok(this)
+    }
+
+    /// Does something with an object that is no timeline yet, and takes it away again.
+    fn with_whole<T>(node: &OwnedFd, run: impl FnOnce(Syncobj) -> std::io::Result<T>) -> Result<T, Refusal> {
+        let whole = syncobj::create(node, false).expect("a syncobj");
+        let result = run(whole);
+        syncobj::destroy(node, whole).expect("destroy");
+        result.map_err(unsubmitted)
     }
 
     /// The dma-buf behind a buffer.
@@ -102,6 +130,13 @@ fn refusal(error: std::io::Error) -> Refusal {
     }
 }
 
+fn unsubmitted(error: std::io::Error) -> Refusal {
+    match refusal(error) {
+        Refusal::Invalid => Refusal::Unsubmitted,
+        other => other,
+    }
+}
+
 /// Whether fences pend, and how many there are once the kernel itself has kept only the latest of each context: a file merged
 /// with itself.
 fn state(file: &OwnedFd) -> Held {
@@ -122,7 +157,10 @@ impl Subject for Kernel {
         self.fences.clear();
         self.files.clear();
         self.leaves = Files::default();
-        self.placed = Placed::default();
+        self.placed.clear();
+        if let Some((node, lines)) = &self.lines {
+            syncobj::reset(node, lines).expect("reset");
+        }
         // Fresh ones: slots of fences that have ended stay in a reservation.
         self.buffers = (0..BUFFERS).map(|_| self.fresh()).collect();
         self.started = Monotonic::now();
@@ -207,5 +245,64 @@ impl Subject for Kernel {
 
     fn is_late(&self) -> bool {
         Monotonic::now().saturating_since(self.started) > IN_TIME
+    }
+
+    fn on_line(&mut self, op: LineOp) -> Result<(), Refusal> {
+        let (node, lines) = self.lines.as_ref().expect("timelines");
+        let none = Wait::empty();
+        let taken = |line: usize, point| {
+            Self::with_whole(node, |whole| {
+                syncobj::transfer(node, (lines[line], point), (whole, 0), none)?;
+                syncobj::export_sync_file(node, whole)
+            })
+        };
+        // A fence that was a point takes its timeline along, so that the whole has points again (measured on 6.12). Merged with
+        // itself it is what it waits for, and no more.
+        let replace = |line: usize, file: &OwnedFd| {
+            let leaves = sync_file::merge(file, file, "the leaves").expect("merge");
+            syncobj::import_sync_file(node, lines[line], &leaves).map_err(unsubmitted)
+        };
+        match op {
+            LineOp::Submit { file, line, point: 0 } => replace(line, &self.files[file]),
+            LineOp::Submit { file, line, point } => {
+                let file = &self.files[file];
+                Self::with_whole(node, |whole| {
+                    syncobj::import_sync_file(node, whole, file)?;
+                    syncobj::transfer(node, (whole, 0), (lines[line], point), none)
+                })
+            }
+            // The call for points takes 0 for a point below the others, once there are any (measured on 6.12).
+            LineOp::Signal { line, point: 0 } => syncobj::signal(node, &[lines[line]]).map_err(unsubmitted),
+            LineOp::Signal { line, point } => {
+                syncobj::timeline_signal(node, &[lines[line]], &[point]).map_err(unsubmitted)
+            }
+            LineOp::Reset { line } => syncobj::reset(node, &[lines[line]]).map_err(unsubmitted),
+            LineOp::Transfer { from, of, point: 0 } => replace(LINES - 1 - from, &taken(from, of)?),
+            LineOp::Transfer { from, of, point } => {
+                let to = lines[LINES - 1 - from];
+                syncobj::transfer(node, (lines[from], of), (to, point), none).map_err(unsubmitted)
+            }
+            LineOp::Take { line, point } => {
+                let file = taken(line, point)?;
+                self.files.push(file);
+                self.leaves.push(Vec::new());
+                Ok(())
+            }
+        }
+    }
+
+    fn line(&self, line: usize) -> Line {
+        let (node, lines) = self.lines.as_ref().expect("timelines");
+        let query = |submitted| {
+            let mut points = [0];
+            syncobj::query(node, &[lines[line]], &mut points, submitted).expect("query");
+            points[0]
+        };
+        let is_over = |point, flags| {
+            let waited = syncobj::timeline_wait(node, &[lines[line]], &[point], flags, Some(Monotonic(0)));
+            waited.map_or_else(|error| error.raw_os_error() != Some(ETIME), |_| true)
+        };
+        let points = PROBES.map(|point| (is_over(point, Wait::AVAILABLE), is_over(point, Wait::FOR_SUBMIT)));
+        Line { completed: query(false), submitted: query(true), points }
     }
 }

@@ -4,11 +4,15 @@
 #![allow(dead_code)]
 
 pub(crate) mod kernel;
+pub(crate) mod library;
+pub(crate) mod lines;
 pub(crate) mod rules;
 pub(crate) mod software;
 
 use handover::Access;
 use handover::backend::software::reservation::layout::ENTRIES;
+
+use lines::{Line, LineOp};
 
 /// The flags of the kernel's calls: what an access does.
 pub(crate) const READ: u32 = 1;
@@ -29,6 +33,8 @@ pub(crate) enum Refusal {
     Invalid,
     /// More than [`ROOM`] pending entries on one buffer. The kernel has no such bound; its subject counts for it.
     Full,
+    /// A point that nobody has submitted.
+    Unsubmitted,
 }
 
 /// What an access to a buffer would meet.
@@ -84,6 +90,21 @@ pub(crate) trait Subject {
 
     fn held(&self, file: usize) -> Held;
 
+    /// Does something to timelines. Those that count files have none.
+    fn on_line(&mut self, op: LineOp) -> Result<(), Refusal> {
+        panic!("{} has no timelines: {op:?}", self.name())
+    }
+
+    /// What a timeline says.
+    fn line(&self, line: usize) -> Line {
+        panic!("{} has no timeline {line}", self.name())
+    }
+
+    /// Does it say how many fences there are? If not, it also has threads that tell of ends, which takes a moment.
+    fn counts(&self) -> bool {
+        true
+    }
+
     /// Is the subject's answer worthless because the machine was too slow?
     fn is_late(&self) -> bool {
         false
@@ -91,28 +112,46 @@ pub(crate) trait Subject {
 }
 
 /// Fences placed on buffers, and for what, with repeats: what fills the library's entries.
-#[derive(Debug, Default)]
-pub(crate) struct Placed([Vec<(usize, Access)>; BUFFERS]);
+#[derive(Debug)]
+pub(crate) struct Placed {
+    on: [Vec<(usize, Access)>; BUFFERS],
+    room: usize,
+}
+
+impl Default for Placed {
+    fn default() -> Self {
+        Self::with_room(ROOM)
+    }
+}
 
 impl Placed {
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self { on: Default::default(), room }
+    }
+
+    /// Nothing placed, and as much room as before.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::with_room(self.room);
+    }
+
     pub(crate) fn place(&mut self, buffer: usize, access: Access, fences: &[usize]) -> Result<(), Refusal> {
         self.room(buffer, fences.len())?;
-        self.0[buffer].extend(fences.iter().map(|&fence| (fence, access)));
+        self.on[buffer].extend(fences.iter().map(|&fence| (fence, access)));
         Ok(())
     }
 
     pub(crate) fn room(&self, buffer: usize, count: usize) -> Result<(), Refusal> {
-        if self.0[buffer].len() + count > ROOM { Err(Refusal::Full) } else { Ok(()) }
+        if self.on[buffer].len() + count > self.room { Err(Refusal::Full) } else { Ok(()) }
     }
 
     /// Those that an access meets.
     pub(crate) fn met(&self, buffer: usize, access: Access) -> Vec<usize> {
         let meets = |&&(_, other): &&(usize, Access)| other.usage() <= access.waits();
-        self.0[buffer].iter().filter(meets).map(|&(fence, _)| fence).collect()
+        self.on[buffer].iter().filter(meets).map(|&(fence, _)| fence).collect()
     }
 
     pub(crate) fn end(&mut self, fence: usize) {
-        self.0.iter_mut().for_each(|placed| placed.retain(|&(other, _)| other != fence));
+        self.on.iter_mut().for_each(|placed| placed.retain(|&(other, _)| other != fence));
     }
 }
 
@@ -133,6 +172,10 @@ impl Files {
 
     pub(crate) fn end(&mut self, fence: usize) {
         self.pending[fence] = false;
+    }
+
+    pub(crate) fn pends(&self, fence: usize) -> bool {
+        self.pending[fence]
     }
 
     pub(crate) fn push(&mut self, fences: Vec<usize>) {

@@ -4,6 +4,7 @@
 use handover::reservation::{self, Entry};
 use handover::{Access, Region};
 
+use super::lines::{Chain, LINES, Line, LineOp};
 use super::{BUFFERS, Files, Held, Met, Placed, READ, Refusal, Subject, WRITE};
 
 /// A rule broken on purpose.
@@ -19,6 +20,10 @@ pub(crate) enum Mistake {
     KeepsTheEnded,
     /// There is always room.
     NoBound,
+    /// C85: a fence as a whole leaves the points there.
+    KeepsPoints,
+    /// C87: the file of a point has the fence of that point alone.
+    ForgetsEarlier,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +31,7 @@ pub(crate) struct Rules {
     slots: [Vec<Entry>; BUFFERS],
     files: Files,
     placed: Placed,
+    lines: [Chain; LINES],
     mistake: Option<Mistake>,
 }
 
@@ -34,9 +40,24 @@ impl Rules {
         Self { mistake: Some(mistake), ..Self::default() }
     }
 
+    /// For subjects that fill up in a way of their own.
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self { placed: Placed::with_room(room), ..Self::default() }
+    }
+
+    /// Did a point come below another, so that what the kernel says is blurred?
+    pub(crate) fn is_blurred(&self, line: usize) -> bool {
+        self.lines[line].is_blurred()
+    }
+
     /// Has a fence ended whose slot a later import could take?
     pub(crate) fn has_ended_slots(&self, buffer: usize) -> bool {
         self.slots[buffer].iter().any(|slot| slot.done)
+    }
+
+    /// Is the kernel's query of this timeline worth nothing?
+    pub(crate) fn is_query_blurred(&self, line: usize) -> bool {
+        self.is_blurred(line) || self.lines[line].stands_on_a_whole()
     }
 
     fn pending(&self, buffer: usize, access: Access) -> Vec<usize> {
@@ -68,7 +89,8 @@ impl Subject for Rules {
     }
 
     fn reset(&mut self) {
-        *self = Self { mistake: self.mistake, ..Self::default() };
+        self.placed.clear();
+        *self = Self { mistake: self.mistake, placed: std::mem::take(&mut self.placed), ..Self::default() };
     }
 
     fn fence(&mut self) {
@@ -133,5 +155,29 @@ impl Subject for Rules {
 
     fn held(&self, file: usize) -> Held {
         self.files.held(file)
+    }
+
+    fn on_line(&mut self, op: LineOp) -> Result<(), Refusal> {
+        match op {
+            LineOp::Submit { file, line, point: 0 } if self.mistake == Some(Mistake::KeepsPoints) => {
+                self.lines[line].append(0, self.files.of(file));
+            }
+            LineOp::Take { line, point } if self.mistake == Some(Mistake::ForgetsEarlier) => {
+                self.files.push(self.lines[line].alone(point)?);
+            }
+            LineOp::Submit { file, line, point } => self.lines[line].submit(point, self.files.of(file)),
+            LineOp::Signal { line, point } => self.lines[line].submit(point, Vec::new()),
+            LineOp::Reset { line } => self.lines[line].reset(),
+            LineOp::Transfer { from, of, point } => {
+                let fences = self.lines[from].of(of)?;
+                self.lines[LINES - 1 - from].submit(point, fences);
+            }
+            LineOp::Take { line, point } => self.files.push(self.lines[line].of(point)?),
+        }
+        Ok(())
+    }
+
+    fn line(&self, line: usize) -> Line {
+        self.lines[line].look(|fence| self.files.pends(fence))
     }
 }

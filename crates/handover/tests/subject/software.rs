@@ -1,6 +1,7 @@
 //! The library's reservation as a subject: entries in the control file of two surfaces, seen through the public interface.
 //!
-//! Fences without a queue and files of fences are the test's own, as numbers. What an import adds, who meets whom, what is listed
+//! Fences without a queue and files of fences are the test's own here, as numbers, so that entries can be counted; the library's
+//! own are in [`library`](super::library). What an import adds, who meets whom, what is listed
 //! and when there is no room any more is the library's.
 
 use std::os::fd::OwnedFd;

@@ -49,6 +49,11 @@ impl Other {
         Self(child.expect("start this binary again"))
     }
 
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // One that has ended by itself cannot be signalled any more.
         let _ = Pidfd::open(self.0.id()).and_then(|process| process::kill(&process, signal));

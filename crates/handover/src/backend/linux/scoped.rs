@@ -7,6 +7,9 @@
 //! out, **if nothing else pends**: `K`, what the kernel gave, must hold no fence but those. That is asked of the kernel: `K` merged
 //! with all that is known has as many fences as what is known alone. A stranger's fence would be one more.
 //!
+//! A fence that is attached twice counts for the cells of both. Whoever else attaches one of ours for other cells than we did says
+//! nothing new: what the work touches, we know.
+//!
 //! Merging keeps the latest fence of a context. So a stranger's fence that shares a context with one of ours would hide in it, and the
 //! answer only counts for drivers whose fences have each a context of its own: [`PRIVATE_CONTEXTS`]. Fences of any other
 //! driver are waited for as the union. So is everything that another process attached: strangers to the kernel are strangers
@@ -15,7 +18,7 @@
 use std::sync::Mutex;
 
 use handover_model::{Region, Usage, reservation};
-use handover_sys::sync_file::{self, Status};
+use handover_sys::sync_file;
 
 use super::SyncFile;
 use crate::error::Result;
@@ -40,28 +43,36 @@ struct Known {
 }
 
 impl Scoped {
-    /// Remembers a fence that was attached, if it can be told from others.
-    pub(crate) fn attached(&self, surface: u32, usage: Usage, region: Region, fence: &SyncFile) -> Result<()> {
-        let private = |fence: &sync_file::Fence| PRIVATE_CONTEXTS.contains(&fence.driver.as_str());
-        if !fence.info()?.fences.iter().all(private) {
-            return Ok(());
-        }
-        let known = Known { surface, usage, region, fence: fence.try_clone()? };
+    /// Remembers a fence that was attached, if it can be told from others, and if there is anything to tell it from: cells that it
+    /// was not for. Where there is no descriptor left it is forgotten, and so waited for by all.
+    pub(crate) fn attached(&self, surface: u32, usage: Usage, region: Region, fence: &SyncFile) {
         let mut all = lock(&self.0);
-        all.retain(|known| known.fence.status().is_ok_and(|status| status == Status::Pending));
-        all.push(known);
-        Ok(())
+        all.retain(|known| known.fence.is_pending());
+        if region.is_whole() && all.is_empty() {
+            return;
+        }
+        let private = |fence: &sync_file::Fence| PRIVATE_CONTEXTS.contains(&fence.driver.as_str());
+        let is_private = fence.info().is_ok_and(|info| info.fences.iter().all(private));
+        match fence.try_clone() {
+            Ok(fence) if is_private => all.push(Known { surface, usage, region, fence }),
+            Ok(_) => {}
+            // A fence that is known for some cells may be this one, attached for others.
+            Err(_) => all.retain(|known| known.surface != surface),
+        }
     }
 
     /// What an access of a region has to wait for, where the kernel gave `all`: less, if all of it is known here; `None` of
     /// nothing.
-    pub(crate) fn narrow(
-        &self,
-        surface: u32,
-        (usage, region): (Usage, Region),
-        all: SyncFile,
-    ) -> Result<Option<SyncFile>> {
-        let mine = (usage, region);
+    pub(crate) fn narrow(&self, surface: u32, mine: (Usage, Region), all: SyncFile) -> Option<SyncFile> {
+        match self.some_of(surface, mine, &all) {
+            Ok(Some(some)) => some,
+            // What cannot be found out is waited for.
+            Ok(None) | Err(_) => Some(all),
+        }
+    }
+
+    /// `None`: all of it must be waited for.
+    fn some_of(&self, surface: u32, mine: (Usage, Region), all: &SyncFile) -> Result<Option<Option<SyncFile>>> {
         let (mut mine_too, mut everything): (Vec<SyncFile>, Vec<SyncFile>) = (Vec::new(), Vec::new());
         for known in lock(&self.0).iter().filter(|known| known.surface == surface) {
             everything.push(known.fence.try_clone()?);
@@ -70,14 +81,14 @@ impl Scoped {
             }
         }
         if mine_too.len() == everything.len() {
-            return Ok(Some(all));
+            return Ok(None);
         }
-        let Some(known) = SyncFile::union(everything)? else { return Ok(Some(all)) };
+        let Some(known) = SyncFile::union(everything)? else { return Ok(None) };
         // With the stranger's first: a fence that ends between the two makes the second smaller, and never the first.
         let both = all.merge(&known)?;
         let known = known.merge(&known)?;
-        let nothing_else = both.count()? == known.count()? && known.status()? == Status::Pending;
-        if nothing_else { SyncFile::union(mine_too) } else { Ok(Some(all)) }
+        let nothing_else = both.count()? == known.count()? && known.is_pending();
+        if nothing_else { SyncFile::union(mine_too).map(Some) } else { Ok(None) }
     }
 
     /// Is there anything to be left out?

@@ -53,6 +53,11 @@ impl SyncFile {
         sync_file::info(&self.0).map_err(os(Stage::Acquire, "read what a sync_file holds"))
     }
 
+    /// Is some of it pending? By poll: the status of several fences is 0 for ever on some kernels.
+    pub(crate) fn is_pending(&self) -> bool {
+        poll::wait_readable(&self.0, Some(handover_sys::clock::Monotonic(0))).is_ok_and(|ended| !ended)
+    }
+
     /// How many fences there are. One that has ended since it was made still counts.
     pub(crate) fn count(&self) -> Result<u32> {
         sync_file::count(&self.0).map_err(os(Stage::Acquire, "count the fences of a sync_file"))

@@ -180,7 +180,9 @@ impl Watcher {
                     for dependency in entries.left(at_owners) {
                         let expected =
                             entries.pool().reservation().arm(dependency.surface, 1 << (dependency.index & 63));
-                        words.push((SleepOn::Surface(Arc::clone(entries.pool()), dependency.surface), expected));
+                        if !words.iter().any(|(on, _)| on.is_surface(entries.pool(), dependency.surface)) {
+                            words.push((SleepOn::Surface(Arc::clone(entries.pool()), dependency.surface), expected));
+                        }
                     }
                 }
                 Watched::Point(point) => {

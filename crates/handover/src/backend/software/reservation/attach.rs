@@ -151,15 +151,17 @@ impl<P: Platform, const N: usize> Reservation<P, N> {
     }
 
     /// What an attach of this wish, now, would have to wait for. Takes no place in line, so that it is a snapshot: whoever attaches
-    /// later is not in it (C42).
+    /// later is not in it (C42), and who is still choosing his place comes later: his attach has not returned.
     pub fn snapshot(&self, wish: &Attach) -> Vec<Dependency> {
         self.platform.fence(SeqCst);
-        // Whoever is still choosing stays in the snapshot, whatever he chooses: no ticket is larger than this one.
+        // Nobody is followed to another place: no ticket is larger than this one.
         let mine = Word::new(word::TICKET_MASK, self.owner, wish.usage, wish.lease, Phase::Pending);
         let mut found = Vec::new();
         self.conflicting(wish.surface, None, (wish.usage, wish.region), |index, word| {
-            let generation = self.generation_of(word.owner());
-            found.push(Dependency { surface: wish.surface, index, word, generation, mine });
+            if word.phase() == Phase::Pending {
+                let generation = self.generation_of(word.owner());
+                found.push(Dependency { surface: wish.surface, index, word, generation, mine });
+            }
         });
         found
     }

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use handover_model::Usage;
+use handover_model::{Region, Usage};
 
 use super::platform::Platform;
 use super::{Attach, Dependency, Entry, Phase, Reservation, TRIES, Trouble};
@@ -30,6 +30,10 @@ pub trait Member<P: Platform, const N: usize> {
     fn entry(&self) -> &Entry;
     /// As [`entry`](Self::entry), to be set by the attach.
     fn entry_mut(&mut self) -> &mut Entry;
+    /// The cells it really writes; what the entry says may be more. `None`: none.
+    fn writes(&self) -> Option<Region> {
+        (self.wish().usage <= Usage::Write).then_some(self.wish().region)
+    }
 }
 
 /// A member that is nothing more, and borrows its reservation.
@@ -112,8 +116,11 @@ pub fn attach_members<P: Platform, const N: usize>(
 /// member is tried; the first trouble is told.
 pub fn release<P: Platform, const N: usize>(set: &[impl Member<P, N>], error: Option<u32>) -> Result<(), Trouble> {
     end(set, |member| {
-        if error.is_none() && member.wish().usage == Usage::Write {
-            member.reservation().forget_failures(member.entry(), member.wish().region);
+        // Who said that he writes and did not has torn nothing, and mended nothing.
+        let (usage, writes) = (member.wish().usage, member.writes());
+        let error = error.filter(|_| writes.is_some() || usage > Usage::Write);
+        if let (None, Usage::Write, Some(region)) = (error, usage, writes) {
+            member.reservation().forget_failures(member.entry(), region);
         }
         member.reservation().set_result(member.entry(), error)
     })
