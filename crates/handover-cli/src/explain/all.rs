@@ -38,7 +38,12 @@ impl Row {
             }
             figures.push(row);
         }
-        Some(Self { name: scenario.name.clone(), title: scenario.title.clone(), figures, violations })
+        let labels: Vec<&str> = variants.iter().map(|variant| variant.label.as_str()).collect();
+        let title = match labels.as_slice() {
+            [_] => scenario.title.clone(),
+            several => format!("{}: {}", scenario.title, several.join(" / ")),
+        };
+        Some(Self { name: scenario.name.clone(), title, figures, violations })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scenario file as it stands: keys and types right, nothing else known.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::pipeline::file::At;
 
@@ -11,6 +12,7 @@ pub(super) struct File {
     pub(super) title: Option<At<String>>,
     pub(super) unit: Option<At<String>>,
     pub(super) frames: Option<At<i64>>,
+    pub(super) passing: Option<At<i64>>,
     #[serde(default)]
     pub(super) engine: Vec<At<Engine>>,
     #[serde(default)]
@@ -18,6 +20,9 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) job: Vec<At<Job>>,
     pub(super) threads: Option<At<Threads>>,
+    /// For `handover run` alone, which reads it itself.
+    #[serde(rename = "run")]
+    pub(super) _run: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,49 +1,51 @@
 //! A program unrolled: every job of every frame, and its true dependencies.
 
 use super::program::Program;
+use super::schedule::Wait;
 
 /// No buffer: a dependency that the program names.
-pub(super) const NAMED: u32 = u32::MAX;
+pub(crate) const NAMED: u32 = u32::MAX;
 
 /// Every job of every frame, in the order of submission. Jobs, buffers and engines are numbers.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    pub(super) jobs: Vec<Node>,
+    pub(crate) jobs: Vec<Node>,
     uses: Vec<Use>,
     dependencies: Vec<Dependency>,
     /// Of each buffer: its number in the program, and a bit for each region.
-    pub(super) buffers: Vec<(u32, u64)>,
-    pub(super) engines: usize,
+    pub(crate) buffers: Vec<(u32, u64)>,
+    pub(crate) engines: usize,
+    passing: u64,
 }
 
 /// One job of one frame.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Number of the job in the program.
-    pub(super) job: u32,
-    pub(super) frame: u32,
-    pub(super) engine: u32,
-    pub(super) owner: u32,
-    pub(super) group: Option<u32>,
-    pub(super) duration: u64,
+    pub(crate) job: u32,
+    pub(crate) frame: u32,
+    pub(crate) engine: u32,
+    pub(crate) owner: u32,
+    pub(crate) group: Option<u32>,
+    pub(crate) duration: u64,
     uses: (u32, u32),
     dependencies: (u32, u32),
 }
 
 /// What one job does to one buffer. Both sets of regions may have bits in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Use {
-    pub(super) buffer: u32,
-    pub(super) reads: u64,
-    pub(super) writes: u64,
+pub(crate) struct Use {
+    pub(crate) buffer: u32,
+    pub(crate) reads: u64,
+    pub(crate) writes: u64,
 }
 
 /// A true dependency: this job must not start before `on` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dependency {
-    pub(super) on: u32,
+pub(crate) struct Dependency {
+    pub(crate) on: u32,
     /// The buffer whose content passes, or [`NAMED`].
-    pub(super) buffer: u32,
+    pub(crate) buffer: u32,
 }
 
 impl Graph {
@@ -61,6 +63,7 @@ impl Graph {
             dependencies: Vec::new(),
             buffers,
             engines: program.engines.len(),
+            passing: program.passing,
         };
         let mut truth = Truth::of(&graph.buffers, graph.engines);
         for frame in 0..program.frames {
@@ -97,16 +100,22 @@ impl Graph {
         graph
     }
 
-    pub(super) fn uses(&self, node: &Node) -> &[Use] {
+    pub(crate) fn uses(&self, node: &Node) -> &[Use] {
         self.uses.get(node.uses.0 as usize..node.uses.1 as usize).unwrap_or_default()
     }
 
-    pub(super) fn dependencies(&self, node: &Node) -> &[Dependency] {
+    pub(crate) fn dependencies(&self, node: &Node) -> &[Dependency] {
         self.dependencies.get(node.dependencies.0 as usize..node.dependencies.1 as usize).unwrap_or_default()
     }
 
-    pub(super) fn node(&self, job: u32) -> Option<&Node> {
+    pub(crate) fn node(&self, job: u32) -> Option<&Node> {
         self.jobs.get(job as usize)
+    }
+
+    /// What it costs to pass this fence: nothing, unless it goes to another owner by hand.
+    pub(super) fn passing(&self, node: &Node, wait: &Wait) -> u64 {
+        let far = || self.node(wait.on).is_some_and(|on| on.owner != node.owner);
+        if self.passing > 0 && wait.by_hand && far() { self.passing } else { 0 }
     }
 
     /// Jobs of all frames.
@@ -206,7 +215,7 @@ fn latest(of: &mut Vec<(u32, u32)>, engine: u32, job: u32) {
 }
 
 /// The numbers of the bits that are set.
-pub(super) fn bits(mut set: u64) -> impl Iterator<Item = u32> {
+pub(crate) fn bits(mut set: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = (set != 0).then(|| set.trailing_zeros())?;
         set &= set - 1;

@@ -4,6 +4,35 @@
 //! A [`Model`] decides who waits for whom; [`schedule`] lets the jobs run in virtual time. What a job waits for beyond its true
 //! dependencies is false ([`FalseWait`]), and [`Change`]s that would remove it are applied and scheduled again.
 //!
+//! ```toml
+//! name = "S8"                # short
+//! title = "two images"       # what it shows
+//! unit = "ms"                # of durations, for people; default: none
+//! frames = 10                # how often all jobs are submitted, one frame after the other; default 1
+//! passing = 0                # how long it takes to pass a fence to another owner by hand; default 0
+//!
+//! [[engine]]                 # an in-order queue; without any, those that jobs name
+//! name = "gpu"
+//!
+//! [[buffer]]
+//! name = "A"
+//! regions = ["X", "Y"]       # disjoint parts, at most 64; default: one, the whole
+//! ring = 2                   # frame n uses buffer n modulo 2; default 1; [1, 2, 3] tries each
+//!
+//! [[job]]                    # in the order of submission
+//! name = "WX"
+//! engine = "gpu"             # default: one of its own, called as the job is
+//! duration = 4
+//! accesses = [{ buffer = "A", region = "X", access = "write" }]  # without a region: the whole
+//! owner = "client"           # for a driver: an open file; default: called as the engine is
+//! group = "painter"          # jobs of one group order themselves (M2); default: none
+//! after = []                 # what it truly depends on, by names of earlier jobs; default: what accesses say
+//! ```
+//!
+//! A job that says `after` promises that nothing else matters to it, whatever it touches. Instead of jobs a scenario can have
+//! `[threads]`, with `counts`, `write`, `read`, `interleavings` and `seed`: each exports the fences of one buffer, submits a read and
+//! imports its fence, in random interleavings.
+//!
 //! # Contract
 //!
 //! Everything is submitted at 0, in the listed order, to in-order queues. No model starts a job before all that it truly depends on
@@ -36,6 +65,7 @@ use crate::run::{FAILED, REFUSED};
 pub use all::Row;
 pub use changes::{Change, Kind, Tried};
 pub use graph::Graph;
+pub(crate) use graph::{NAMED, bits};
 pub use program::{Access, Buffer, Job, Program, Scenario, Threads, Variant, Work};
 pub use report::Explanation;
 #[doc(hidden)]
@@ -43,6 +73,7 @@ pub use rules::Contract;
 pub use rules::{Model, Rules, Trust};
 #[doc(hidden)]
 pub use schedule::schedule_under;
+pub(crate) use schedule::walk;
 pub use schedule::{Schedule, schedule};
 pub use threads::{Outcome, Policy};
 pub use waits::{FalseWait, Findings, Truth};

@@ -46,6 +46,8 @@ pub struct Program {
     pub jobs: Vec<Job>,
     /// How often the jobs are submitted, one frame after the other.
     pub frames: u32,
+    /// How long it takes to pass a fence to another owner by hand: a message, a merge, a wake-up.
+    pub passing: u64,
 }
 
 /// A shared buffer.

@@ -110,6 +110,18 @@ impl Explanation {
         for line in said {
             let _ = writeln!(text, "  {line}");
         }
+        let passing = self
+            .models
+            .iter()
+            .find(|(model, ..)| *model == Model::Explicit)
+            .map_or(0, |(_, findings, _)| findings.passing);
+        if passing > 0 {
+            let _ = writeln!(
+                text,
+                "  passing fences by hand takes {} of the jobs' time under M3",
+                time(passing, &scenario.unit)
+            );
+        }
         let (region, group) = (self.makespan(Model::Regions), self.makespan(Model::Classes));
         if group < region {
             let _ = writeln!(
@@ -137,12 +149,13 @@ impl Explanation {
             };
             let _ = writeln!(
                 text,
-                "  {} waited {}{often} for {} over {} ({})",
+                "  {} waited {}{often} for {} over {} ({}): {}",
                 self.job(wait.waiter),
                 time(wait.total, &scenario.unit),
                 self.job(wait.on),
                 self.over(wait),
-                wait.usage()
+                wait.usage(),
+                wait.truth.why()
             );
         }
         if let Some(more) = findings.waits.len().checked_sub(SHOWN).filter(|more| *more > 0) {
@@ -195,6 +208,7 @@ impl Explanation {
                 "kind": model.kind(),
                 "makespan": findings.makespan,
                 "held": findings.held,
+                "passing": findings.passing,
                 "jobs": self.jobs(findings),
                 "false_waits": findings.waits.iter().map(|wait| self.wait(wait)).collect::<Vec<_>>(),
                 "changes": tried.changes.iter().map(|change| json!({
@@ -230,6 +244,7 @@ impl Explanation {
             "buffer": buffer.map(|buffer| &buffer.name),
             "regions": buffer.map(|buffer| regions(buffer, wait.regions)),
             "usage": wait.usage(),
+            "why_false": wait.truth.why(),
             "times": wait.times,
             "total": wait.total,
             "longest": wait.longest,

@@ -96,6 +96,7 @@ impl Resolver<'_> {
         }
         let mut program = Program {
             frames: self.number(raw.frames.as_ref(), "frames", 1, 1_000_000, 1) as u32,
+            passing: self.number(raw.passing.as_ref(), "passing", 0, 1_000_000_000, 0) as u64,
             ..Program::default()
         };
         let (mut buffers, sizes) = self.buffers(raw, &mut program);
@@ -282,7 +283,9 @@ impl Resolver<'_> {
         }
         let mut sum = 0_u64;
         for (job, entry) in program.jobs.iter().zip(&raw.job) {
-            let all = job.duration.checked_mul(frames).and_then(|all| sum.checked_add(all));
+            // A job waits for one passed fence at most, after all of the others.
+            let one = job.duration.checked_add(program.passing);
+            let all = one.and_then(|one| one.checked_mul(frames)).and_then(|all| sum.checked_add(all));
             // The tools that read our JSON have signed integers.
             let Some(all) = all.filter(|all| i64::try_from(*all).is_ok()) else {
                 let title = "the durations of all jobs together overflow";

@@ -49,6 +49,18 @@ impl Model {
         }
     }
 
+    /// Who waits for whom, in a sentence.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Exclusive => "every job waits for the last one that named the buffer",
+            Self::Shared => "readers wait for the last writer of the buffer, writers for everybody",
+            Self::Owners => "a job waits for everything of other owners",
+            Self::Classes => "a group orders itself by fences, others wait for all of it",
+            Self::Explicit => "a job waits for the fences that it names",
+            Self::Regions => "readers wait for the last writer of the region, writers for its users",
+        }
+    }
+
     /// Implicit, explicit, or both.
     pub fn kind(self) -> &'static str {
         match self {

@@ -18,28 +18,32 @@ pub struct Schedule {
 
 /// Why a job waits for another: one fence of one buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wait {
+pub(crate) struct Wait {
     /// For whom.
-    pub(super) on: u32,
+    pub(crate) on: u32,
     /// Over which buffer; [`NAMED`] if the program names the fence and no buffer.
-    pub(super) buffer: u32,
+    pub(crate) buffer: u32,
     /// Over which regions.
-    pub(super) regions: u64,
+    pub(crate) regions: u64,
     /// How the waiter was taken to use it, and how the other.
-    pub(super) writes: bool,
-    pub(super) on_writes: bool,
+    pub(crate) writes: bool,
+    pub(crate) on_writes: bool,
+    /// Does the program pass the fence by hand, and not the buffer?
+    pub(crate) by_hand: bool,
 }
 
 /// A job as it is scheduled.
-pub(super) struct Step<'a> {
+pub(crate) struct Step<'a> {
     /// Its number in the graph.
-    pub(super) job: u32,
-    pub(super) start: u64,
-    pub(super) end: u64,
+    pub(crate) job: u32,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
     /// When it could have started: its queue free, its true dependencies over.
-    pub(super) ready: u64,
+    pub(crate) ready: u64,
+    /// How much of the start is the passing of fences by hand.
+    pub(crate) passing: u64,
     /// What it waited for, and when that ended. A fence of several buffers is there several times.
-    pub(super) waits: &'a [(Wait, u64)],
+    pub(crate) waits: &'a [(Wait, u64)],
 }
 
 impl Schedule {
@@ -69,7 +73,7 @@ pub fn schedule_under(graph: &Graph, rules: &dyn Fn(u32) -> Rules, contract: &Co
 }
 
 /// Goes through all jobs in the order of submission, and gives the makespan.
-pub(super) fn walk(
+pub(crate) fn walk(
     graph: &Graph,
     rules: &dyn Fn(u32) -> Rules,
     contract: &Contract,
@@ -93,19 +97,21 @@ pub(super) fn walk(
         let Some(engine) = free.get_mut(node.engine as usize) else { continue };
         let end_of = |on: u32| ends.get(on as usize).copied().unwrap_or(0);
         waits.iter_mut().for_each(|(wait, end)| *end = end_of(wait.on));
-        let start = waits.iter().map(|(_, end)| *end).fold(*engine, u64::max);
+        let awaited = waits.iter().map(|(_, end)| *end).fold(*engine, u64::max);
+        let passed = waits.iter().map(|(wait, end)| end.saturating_add(graph.passing(node, wait)));
+        let start = passed.fold(awaited, u64::max);
         let ready = graph.dependencies(node).iter().map(|on| end_of(on.on)).fold(*engine, u64::max);
         let end = start.saturating_add(node.duration);
         *engine = end;
         ends.push(end);
-        sink(Step { job, start, end, ready, waits: &waits });
+        sink(Step { job, start, end, ready, passing: start - awaited, waits: &waits });
     }
     free.into_iter().max().unwrap_or(0)
 }
 
 impl Wait {
     fn named(on: u32) -> Self {
-        Self { on, buffer: NAMED, regions: 0, writes: false, on_writes: false }
+        Self { on, buffer: NAMED, regions: 0, writes: false, on_writes: false, by_hand: true }
     }
 }
 
@@ -144,7 +150,7 @@ impl State {
         }
         if !self.rules.regions {
             (touched, writes) = (1, u64::from(writes != 0));
-        } else if touched == self.whole && !contract.whole_union {
+        } else if touched == self.whole && touched > 1 && !contract.whole_union {
             touched &= touched >> 1;
         }
         let begin = waits.len();
@@ -161,7 +167,14 @@ impl State {
                 match known {
                     Some((wait, _)) => wait.regions |= regions,
                     None => waits.push((
-                        Wait { on: fence.job, buffer: used.buffer, regions, writes, on_writes: fence.writes },
+                        Wait {
+                            on: fence.job,
+                            buffer: used.buffer,
+                            regions,
+                            writes,
+                            on_writes: fence.writes,
+                            by_hand: false,
+                        },
                         0,
                     )),
                 }
@@ -184,7 +197,7 @@ impl State {
             if self.label(graph, other, used.buffer) == label {
                 let regions = (used.reads | used.writes) & (theirs.reads | theirs.writes);
                 let (writes, on_writes) = (used.writes & regions != 0, theirs.writes & regions != 0);
-                waits.push((Wait { on: on.on, buffer: used.buffer, regions, writes, on_writes }, 0));
+                waits.push((Wait { on: on.on, buffer: used.buffer, regions, writes, on_writes, by_hand: true }, 0));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::graph::{Graph, NAMED};
-use super::program::Scenario;
+use super::program::{Access, Scenario};
 use super::report::{Explanation, time};
 use super::rules::{Contract, Model};
 use super::schedule::{Step, Wait, walk};
@@ -16,15 +16,17 @@ use super::schedule::{Step, Wait, walk};
 const WIDTH: f64 = 1200.0;
 const RIGHT: f64 = 30.0;
 const TOP: f64 = 128.0;
-const ROW: f64 = 34.0;
+const ROW: f64 = 38.0;
 const BOX: f64 = 24.0;
 /// Between the heading of a panel and its first row, and between panels.
 const HEADING: f64 = 30.0;
-const GAP: f64 = 22.0;
+const LINE: f64 = 15.0;
+const GAP: f64 = 14.0;
 /// A letter of the text in boxes.
 const LETTER: f64 = 6.8;
-/// Jobs that a picture can hold.
+/// Jobs and frames that a picture can hold.
 const MOST: usize = 120;
+const FRAMES: usize = 4;
 
 /// Colours of owners; told apart by people who see no red or no green too (Okabe and Ito).
 const COLOURS: [&str; 7] = ["#56b4e9", "#e69f00", "#66c2a5", "#f0e442", "#cc79a7", "#8da0cb", "#bbbbbb"];
@@ -36,10 +38,19 @@ struct Panel {
     bars: Vec<Bar>,
 }
 
+impl Panel {
+    /// Two models are explained on a line.
+    fn heading(&self) -> f64 {
+        HEADING + LINE * self.models.len().div_ceil(2) as f64
+    }
+}
+
 /// One job.
 struct Bar {
     job: u32,
     ready: u64,
+    /// When the last that it waited for had ended.
+    awaited: u64,
     start: u64,
     end: u64,
     /// What it started right after: true waits, and false ones that held it up.
@@ -49,20 +60,23 @@ struct Bar {
 pub(super) fn draw(scenario: &Scenario, explanations: &[Explanation]) -> String {
     // Of several programs the first: a picture is of one.
     let Some(explanation) = explanations.first() else { return String::new() };
-    let panels = panels(explanation);
-    let shown: Vec<u32> = (0..explanation.graph.len().min(MOST) as u32).collect();
-    let rows = rows(explanation, &shown);
+    let graph = &explanation.graph;
+    let shown = graph.len().min(MOST).min(explanation.program.jobs.len().saturating_mul(FRAMES));
+    let panels = panels(explanation, shown);
+    let rows = rows(explanation, shown);
     let to = panels.iter().flat_map(|panel| panel.bars.iter().map(|bar| bar.end)).max().unwrap_or(0).max(1);
     let names = explanation.program.engines.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let left = (names as f64 * LETTER + 40.0).clamp(90.0, 340.0);
     let scale = Scale { left, to };
-    let panel_height = HEADING + rows.len() as f64 * ROW + GAP;
-    let height = TOP + panels.len() as f64 * panel_height + 30.0;
-    let mut svg = head(scenario, explanation, height);
+    let rows_height = rows.len() as f64 * ROW + GAP;
+    let height = TOP + panels.iter().map(|panel| panel.heading() + rows_height).sum::<f64>() + 30.0;
+    let mut svg = head(scenario, explanation, shown, height);
     axis(&mut svg, scenario, explanation.critical_path, &scale, height);
-    for (index, panel) in panels.iter().enumerate() {
-        let y = TOP + index as f64 * panel_height;
-        Drawing { scenario, explanation, scale: &scale, rows: &rows, y }.panel(&mut svg, panel);
+    let mut y = TOP;
+    for panel in &panels {
+        Drawing { scenario, explanation, scale: &scale, rows: &rows, y, heading: panel.heading() }
+            .panel(&mut svg, panel);
+        y += panel.heading() + rows_height;
     }
     svg.push_str("</svg>\n");
     svg
@@ -79,12 +93,12 @@ impl Scale {
     }
 }
 
-fn panels(explanation: &Explanation) -> Vec<Panel> {
+fn panels(explanation: &Explanation, shown: usize) -> Vec<Panel> {
     let mut panels: Vec<Panel> = Vec::new();
     for model in Model::ALL {
         let mut bars = Vec::new();
         let makespan = walk(&explanation.graph, &|_| model.rules(), &Contract::HONEST, &mut |step| {
-            if bars.len() < MOST {
+            if bars.len() < shown {
                 bars.push(bar(&explanation.graph, &step));
             }
         });
@@ -103,8 +117,8 @@ fn panels(explanation: &Explanation) -> Vec<Panel> {
 /// Of the waits those that decided when the job started, one for each job waited for.
 fn bar(graph: &Graph, step: &Step<'_>) -> Bar {
     let mut waits: Vec<(Wait, bool)> = Vec::new();
-    let falsely = step.start > step.ready;
-    let decisive = step.waits.iter().filter(|(_, end)| *end == step.start && *end > 0);
+    let falsely = step.start - step.passing > step.ready;
+    let decisive = step.waits.iter().filter(|(_, end)| *end == step.start - step.passing && *end > 0);
     for (wait, _) in decisive {
         // What comes from the same queue is the queue's order, which needs no arrow.
         let queue = |job: u32| graph.node(job).map(|node| node.engine);
@@ -113,31 +127,36 @@ fn bar(graph: &Graph, step: &Step<'_>) -> Bar {
             waits.push((*wait, falsely));
         }
     }
-    Bar { job: step.job, ready: step.ready, start: step.start, end: step.end, waits }
+    Bar {
+        job: step.job,
+        ready: step.ready,
+        awaited: step.start - step.passing,
+        start: step.start,
+        end: step.end,
+        waits,
+    }
 }
 
 /// The row of each engine that has a job.
-fn rows(explanation: &Explanation, shown: &[u32]) -> HashMap<u32, usize> {
-    let mut engines: Vec<u32> = shown.iter().filter_map(|job| Some(explanation.graph.node(*job)?.engine)).collect();
+fn rows(explanation: &Explanation, shown: usize) -> HashMap<u32, usize> {
+    let mut engines: Vec<u32> = explanation.graph.jobs.iter().take(shown).map(|node| node.engine).collect();
     engines.sort_unstable();
     engines.dedup();
     engines.into_iter().enumerate().map(|(row, engine)| (engine, row)).collect()
 }
 
-fn head(scenario: &Scenario, explanation: &Explanation, height: f64) -> String {
+fn head(scenario: &Scenario, explanation: &Explanation, shown: usize, height: f64) -> String {
     let label = if explanation.label.is_empty() { String::new() } else { format!(", {}", explanation.label) };
     let title = escaped(&format!("{}: {}{label}", scenario.name, scenario.title));
-    let cut = match explanation.graph.len().checked_sub(MOST) {
-        Some(more) if more > 0 => format!(" The first {MOST} of {} jobs are drawn.", explanation.graph.len()),
-        _ => String::new(),
-    };
+    let all = explanation.graph.len();
+    let cut = if shown < all { format!(" The first {shown} of {all} jobs are drawn.") } else { String::new() };
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="12">
 <title>{title}</title>
 <defs>
 <pattern id="held" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" height="7" fill="#fff"/><rect width="2" height="7" fill="#e8a0a0"/></pattern>
 <marker id="true" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L10 5L0 10z" fill="#222"/></marker>
-<marker id="false" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="10" markerHeight="10" orient="auto"><path d="M1 1L9 5L1 9" fill="none" stroke="#c00" stroke-width="1.6"/></marker>
+<marker id="false" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="10" markerHeight="10" orient="auto"><path d="M1 1L9 5L1 9" fill="none" stroke="#c00" stroke-width="1.6" stroke-dasharray="none"/></marker>
 </defs>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="16" y="28" font-size="19" font-weight="bold">{title}</text>
@@ -166,6 +185,9 @@ fn axis(svg: &mut String, scenario: &Scenario, critical_path: u64, scale: &Scale
             escaped(&time(index * step, &scenario.unit))
         );
     }
+    if critical_path > scale.to {
+        return;
+    }
     let x = scale.x(critical_path);
     let (anchor, beside) = if x > WIDTH - 260.0 { ("end", -5.0) } else { ("start", 5.0) };
     let _ = writeln!(
@@ -192,6 +214,7 @@ struct Drawing<'a> {
     scale: &'a Scale,
     rows: &'a HashMap<u32, usize>,
     y: f64,
+    heading: f64,
 }
 
 impl Drawing<'_> {
@@ -202,14 +225,23 @@ impl Drawing<'_> {
         let over = if over == 0 { "as fast as can be".to_owned() } else { format!("{over} more than ideal") };
         let _ = writeln!(
             svg,
-            r##"<line x1="16" y1="{:.1}" x2="{:.1}" y2="{:.1}" stroke="#999"/><text x="16" y="{:.1}" font-size="14"><tspan font-weight="bold">{}</tspan>  takes {}, {over}</text>"##,
+            r##"<line x1="16" y1="{:.1}" x2="{:.1}" y2="{:.1}" stroke="#999"/><text x="16" y="{:.1}" font-size="14"><tspan font-weight="bold">{}</tspan>: {}, {over}</text>"##,
             self.y,
             WIDTH - RIGHT + 14.0,
             self.y,
             self.y + 19.0,
-            escaped(&names.join(", and ")),
-            escaped(&time(panel.makespan, &self.scenario.unit))
+            escaped(&names.join(" and ")),
+            escaped(&time(panel.makespan, &self.scenario.unit)),
         );
+        let means = |model: &Model| format!("{}: {}", model.name(), model.means());
+        for (line, models) in panel.models.chunks(2).enumerate() {
+            let _ = writeln!(
+                svg,
+                r##"<text x="16" y="{:.1}" font-size="11" fill="#555">{}</text>"##,
+                self.y + HEADING + LINE * line as f64 + 6.0,
+                escaped(&models.iter().map(means).collect::<Vec<_>>().join("; "))
+            );
+        }
         for (engine, row) in self.rows {
             let name = self.explanation.program.engines.get(*engine as usize).map_or("?", String::as_str);
             let _ = writeln!(
@@ -230,7 +262,7 @@ impl Drawing<'_> {
     }
 
     fn top(&self, row: usize) -> f64 {
-        self.y + HEADING + row as f64 * ROW
+        self.y + self.heading + row as f64 * ROW
     }
 
     fn row(&self, job: u32) -> usize {
@@ -240,28 +272,59 @@ impl Drawing<'_> {
     fn name(&self, job: u32) -> String {
         let Some(node) = self.explanation.graph.node(job) else { return String::new() };
         let name = self.explanation.job(node.job as usize);
-        if self.explanation.program.frames > 1 { format!("{name} #{}", node.frame) } else { name.to_owned() }
+        if self.explanation.program.frames > 1 { format!("{name} {}", node.frame) } else { name.to_owned() }
+    }
+
+    /// "reads A.X, writes FB".
+    fn accesses(&self, job: u32) -> String {
+        let program = &self.explanation.program;
+        let Some(job) = self.explanation.graph.node(job).and_then(|node| program.jobs.get(node.job as usize)) else {
+            return String::new();
+        };
+        let one = |access: &Access| {
+            let buffer = program.buffers.get(access.buffer)?;
+            let verb = if access.writes { "writes" } else { "reads" };
+            let region = buffer.regions.get(access.regions.trailing_zeros() as usize);
+            let region = region.filter(|_| access.regions != buffer.whole());
+            Some(match region {
+                Some(region) => format!("{verb} {}.{region}", buffer.name),
+                None => format!("{verb} {}", buffer.name),
+            })
+        };
+        job.accesses.iter().filter_map(one).collect::<Vec<_>>().join(", ")
     }
 
     fn bar(&self, svg: &mut String, bar: &Bar) {
         let y = self.top(self.row(bar.job));
-        let (ready, start, end) = (self.scale.x(bar.ready), self.scale.x(bar.start), self.scale.x(bar.end));
-        if bar.start > bar.ready {
+        let (ready, awaited) = (self.scale.x(bar.ready), self.scale.x(bar.awaited));
+        let (start, end) = (self.scale.x(bar.start), self.scale.x(bar.end));
+        if bar.start > bar.awaited {
+            let _ = writeln!(
+                svg,
+                r##"<g><title>{}</title><rect x="{awaited:.1}" y="{:.1}" width="{:.1}" height="{:.1}" fill="#eee" stroke="#777"/></g>"##,
+                escaped(&format!("passing fences by hand takes {}", bar.start - bar.awaited)),
+                y + 7.0,
+                start - awaited,
+                BOX - 14.0
+            );
+        }
+        if bar.awaited > bar.ready {
             let causes: Vec<String> = bar.waits.iter().map(|(wait, _)| self.name(wait.on)).collect();
-            let says = format!("waits {} for {}", bar.start - bar.ready, causes.join(", "));
+            let says = format!("waits {} for {}", bar.awaited - bar.ready, causes.join(", "));
             let _ = writeln!(
                 svg,
                 r##"<rect x="{ready:.1}" y="{:.1}" width="{:.1}" height="{:.1}" fill="url(#held)" stroke="#c00" stroke-dasharray="3 2"><title>{}</title></rect>"##,
                 y + 3.0,
-                start - ready,
+                awaited - ready,
                 BOX - 6.0,
                 escaped(&says)
             );
             let shorter = format!("waits for {}", causes.join(", "));
-            for text in [says, shorter] {
+            let shortest = format!("for {}", causes.join(", "));
+            for text in [says, shorter, shortest] {
                 let width = text.chars().count() as f64 * LETTER;
-                if width + 8.0 < start - ready {
-                    let middle = f64::midpoint(ready, start);
+                if width + 8.0 < awaited - ready {
+                    let middle = f64::midpoint(ready, awaited);
                     let _ = writeln!(
                         svg,
                         r##"<rect x="{:.1}" y="{:.1}" width="{width:.1}" height="14" fill="#fff"/><text x="{middle:.1}" y="{:.1}" text-anchor="middle" font-size="11" fill="#a00">{}</text>"##,
@@ -276,21 +339,16 @@ impl Drawing<'_> {
         }
         let owner = self.explanation.graph.node(bar.job).map_or(0, |node| node.owner as usize);
         let name = self.name(bar.job);
-        let fits = name.chars().count() as f64 * (LETTER + 0.6) + 4.0 < end - start;
-        let label = if fits {
-            format!(
-                r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">{}</text>"#,
-                f64::midpoint(start, end),
-                y + 16.0,
-                escaped(&name)
-            )
-        } else {
-            String::new()
-        };
+        let says = format!("{name}: {}", self.accesses(bar.job));
+        let fits = |text: &&str| text.chars().count() as f64 * (LETTER + 0.6) + 4.0 < end - start;
+        let label = [says.as_str(), name.as_str()].into_iter().find(fits).map_or(String::new(), |text| {
+            let middle = f64::midpoint(start, end);
+            format!(r#"<text x="{middle:.1}" y="{:.1}" text-anchor="middle">{}</text>"#, y + 16.0, escaped(text))
+        });
         let _ = writeln!(
             svg,
             r##"<g><title>{}</title><rect x="{start:.1}" y="{y:.1}" width="{:.1}" height="{BOX}" rx="2" fill="{}" stroke="#333" stroke-width="0.8"/>{label}</g>"##,
-            escaped(&format!("{name}: {} to {}", bar.start, bar.end)),
+            escaped(&format!("{says}; from {} to {}", bar.start, bar.end)),
             (end - start).max(1.5),
             COLOURS.get(owner % COLOURS.len()).copied().unwrap_or("#999")
         );
@@ -301,7 +359,7 @@ impl Drawing<'_> {
         let (from, to) = (self.top(self.row(cause.job)), self.top(self.row(bar.job)));
         // From the right edge of the one to the left edge of the other, a little apart so that both ends are seen.
         let (leaves, arrives) = if to > from { (from + BOX, to + 1.0) } else { (from, to + BOX - 1.0) };
-        let (out, into) = (self.scale.x(cause.end) - 3.0, self.scale.x(bar.start) + 4.0);
+        let (out, into) = (self.scale.x(cause.end) - 10.0, self.scale.x(bar.start) + 4.0);
         let style = if falsely {
             r##"stroke="#c00" stroke-width="1.6" stroke-dasharray="5 3" marker-end="url(#false)""##
         } else {

@@ -22,7 +22,7 @@ pub struct FalseWait {
     pub regions: u64,
     /// Was the waiter taken for a writer, and the other?
     pub usages: (bool, bool),
-    /// Do they truly write, and truly have a region in common that one of them writes?
+    /// Why there was no need to.
     pub truth: Truth,
     /// How often.
     pub times: u64,
@@ -41,6 +41,17 @@ pub enum Truth {
     Apart,
     /// They conflict, but the program says that neither depends on the other.
     Promised,
+}
+
+impl Truth {
+    /// Why there was no need to wait.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::BothRead => "both only read it",
+            Self::Apart => "they touch different regions",
+            Self::Promised => "the scenario says that neither depends on the other",
+        }
+    }
 }
 
 impl FalseWait {
@@ -64,6 +75,8 @@ pub struct Findings {
     pub waits: Vec<FalseWait>,
     /// The time that jobs were held up in all, each by the last that it waited for.
     pub held: u64,
+    /// The time that jobs waited in all for fences that were passed by hand, after what they stand for had ended.
+    pub passing: u64,
     /// Start and end of each job.
     pub spans: Vec<(u64, u64)>,
 }
@@ -71,9 +84,11 @@ pub struct Findings {
 /// Schedules the graph and finds the false waits that cost time.
 pub(super) fn find(graph: &Graph, rules: &dyn Fn(u32) -> Rules) -> Findings {
     let mut found: HashMap<(u32, u32, u32, bool, bool), FalseWait> = HashMap::new();
-    let (mut held, mut spans) = (0_u64, Vec::with_capacity(graph.len()));
+    let (mut held, mut passing, mut spans) = (0_u64, 0_u64, Vec::with_capacity(graph.len()));
     let makespan = walk(graph, rules, &Contract::HONEST, &mut |step| {
-        held = held.saturating_add(step.start - step.ready.min(step.start));
+        let awaited = step.start - step.passing;
+        held = held.saturating_add(awaited.saturating_sub(step.ready));
+        passing = passing.saturating_add(step.passing);
         spans.push((step.start, step.end));
         for (wait, end) in step.waits.iter().filter(|(_, end)| *end > step.ready) {
             note(graph, &step, wait, end - step.ready, &mut found);
@@ -81,7 +96,7 @@ pub(super) fn find(graph: &Graph, rules: &dyn Fn(u32) -> Rules) -> Findings {
     });
     let mut waits: Vec<FalseWait> = found.into_values().collect();
     waits.sort_by_key(|wait| (std::cmp::Reverse(wait.total), wait.waiter, wait.on, wait.buffer, wait.usages));
-    Findings { makespan, waits, held, spans }
+    Findings { makespan, waits, held, passing, spans }
 }
 
 fn note(
