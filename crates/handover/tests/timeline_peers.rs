@@ -96,7 +96,7 @@ fn r20_a_stopped_writer_costs_the_deadline_and_no_more() {
     let reader = hear_reader(&other);
     tell(&other, "submit 1");
     let fence = reader.point(1).fence().unwrap();
-    other.signal(Signal::Stop);
+    other.stop();
     other.tell("complete");
     for wait in [fence.wait(millis(60)), reader.point(2).wait_submitted(millis(60)).map(drop)] {
         let error = refusal("a stopped writer", wait);
@@ -250,19 +250,19 @@ fn r14_the_share_of_another_process_ends_with_its_work_or_its_death() {
     let mut releases = Releases::new();
     let reader = Reader::new(releases.to_fd().unwrap()).unwrap();
     for dies in [false, true] {
-        let user = Other::start("honest");
-        let work = hear_reader(&user).point(1);
+        let mut user = Some(Other::start("honest"));
+        let work = hear_reader(user.as_ref().unwrap()).point(1);
         let (schedule, screen) = releases.schedule().unwrap();
         let release = schedule.promise(&reader).unwrap();
         screen.share().follow(&work).unwrap();
         screen.done(&Fence::signalled()).unwrap();
-        tell(&user, "submit 1");
+        tell(user.as_ref().unwrap(), "submit 1");
         assert!(release.wait(millis(30)).unwrap_err().is_timeout(), "it pends");
         let (_, [_, ends @ ..]) = waits_while(&release, || {
             if dies {
-                kill(user);
+                user.take().into_iter().for_each(kill);
             } else {
-                tell(&user, "complete");
+                tell(user.as_ref().unwrap(), "complete");
             }
         });
         assert!(ends.iter().all(|end| end.is_err() == dies), "{ends:?}");

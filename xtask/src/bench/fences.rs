@@ -167,7 +167,7 @@ fn unions(effort: Effort) -> Result<Table> {
     let (mut last, mut union) = (Samples::default(), Samples::default());
     for _ in 0..effort.of(20, 6) {
         last.add_turn(wakes(&jobs, |fences| Ok(fences.last().ok_or("no fence")?.clone()))?);
-        union.add_turn(wakes(&jobs, |fences| Ok(Fence::union(fences)?))?);
+        union.add_turn(wakes(&jobs, |fences| Ok(Fence::union(fences)))?);
     }
     let note = "from just before the last is told to end until the waiter runs; the others ended while it slept";
     let mut table = Table::new("waiting on a union of 64", note);

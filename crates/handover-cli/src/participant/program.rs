@@ -73,7 +73,7 @@ pub(super) fn program(job: &Job, command: &[String], output: &mut Output, desk: 
 /// What the client did.
 enum Next {
     /// It shows another picture.
-    Picture(Committed),
+    Picture(Box<Committed>),
     /// Nothing new.
     Still,
     /// It has closed its window or ended well; or the run is to stop.
@@ -104,7 +104,7 @@ fn next(
             }
         }
         if let Some(committed) = newest {
-            break Next::Picture(committed);
+            break Next::Picture(Box::new(committed));
         }
         if is_gone || desk.is_stopping() || client.has_ended()? {
             break Next::End;

@@ -43,7 +43,7 @@ impl Surface {
         {
             fences.push(fence.into_fence(Stage::Export)?);
         }
-        Fence::union(&fences)
+        Ok(Fence::union(&fences))
     }
 
     /// Puts a fence into the reservation as an access of these cells (the kernel's `DMA_BUF_IOCTL_IMPORT_SYNC_FILE`): whoever

@@ -63,7 +63,7 @@ pub enum Status {
 /// let (one, other) = (Queue::new("one")?, Queue::new("other")?);
 /// let read = [(&surface, Access::Read, Region::WHOLE)];
 /// let jobs = [one.submit(&read, &[], Deadline::Never, |_| Ok(()))?, other.submit(&read, &[], Deadline::Never, |_| Ok(()))?];
-/// Fence::union(&jobs)?.wait(Deadline::Never)?;
+/// Fence::union(&jobs).wait(Deadline::Never)?;
 /// # Ok::<(), handover::Error>(())
 /// ```
 #[derive(Debug, Clone)]

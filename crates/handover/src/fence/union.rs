@@ -70,12 +70,9 @@ impl Fence {
     /// As the kernel merges (`dma_fence_unwrap_merge`): leaves only, however deep unions were nested (C16); what has ended is left
     /// out, but for its error; of one context the latest stands for all, its error too (C17). Of one leaf the union is that leaf, of none a fence that has ended,
     /// at the latest time of all (C18).
-    ///
-    /// # Errors
-    /// [`Kind::Os`]: the kernel had no descriptor for the fences of devices among them.
-    pub fn union(fences: &[Self]) -> Result<Self> {
+    pub fn union(fences: &[Self]) -> Self {
         fences.iter().for_each(|fence| fence.0.look());
-        Ok(Self::union_at(None, fences))
+        Self::union_at(None, fences)
     }
 
     /// The same as a given place of a context: a point of a timeline, which is a union with all that was before. Looks at nothing,

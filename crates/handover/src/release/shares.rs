@@ -184,7 +184,7 @@ impl Gathering {
             return Ok(());
         }
         let fences = std::mem::take(&mut *lock(&self.fences));
-        self.timeline.submit(self.point, &Fence::union(&fences)?)
+        self.timeline.submit(self.point, &Fence::union(&fences))
     }
 }
 

@@ -224,6 +224,21 @@ impl Other {
         let _ = Pidfd::open(self.child.id()).and_then(|process| process::kill(&process, signal));
     }
 
+    /// Stops it, and comes back when each of its threads is: until then some may still run.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::Stop);
+        let threads = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+        };
+        let end = soon();
+        while !std::fs::read_dir(&threads).unwrap().all(is_stopped) {
+            assert!(!end.has_passed(), "it does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     pub(crate) fn tell(&self, text: &str) {
         socket::send(&self.socket, text.as_bytes(), &[], false).unwrap();
     }

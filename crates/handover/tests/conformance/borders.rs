@@ -51,7 +51,7 @@ fn c30_a_union_is_imported_as_one_and_ends_with_its_last_leaf() {
     each(|new, source| {
         for order in [[0, 1, 2], [2, 0, 1]] {
             let (surface, pending) = (new(), source.many::<3>());
-            let union = Fence::union(&pending.each_ref().map(|pending| pending.fence.clone())).unwrap();
+            let union = Fence::union(&pending.each_ref().map(|pending| pending.fence.clone()));
             import(&surface, &union, Access::Read);
             drop(union);
             let mut pending = pending.map(Some);

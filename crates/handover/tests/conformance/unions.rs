@@ -12,7 +12,7 @@ use crate::soon;
 use crate::sources::{Pending, Source, each_source, now};
 
 fn union(fences: &[&Fence]) -> Fence {
-    Fence::union(&fences.iter().map(|&fence| fence.clone()).collect::<Vec<_>>()).unwrap()
+    Fence::union(&fences.iter().map(|&fence| fence.clone()).collect::<Vec<_>>())
 }
 
 fn pends(fence: &Fence) -> bool {
@@ -80,7 +80,7 @@ fn c12_r19_the_first_error_is_the_unions_and_ends_nothing_early() {
             assert_eq!(union.wait(soon()).unwrap_err().errno(), Some(5 + order[0] as i32), "{source:?}");
             // What failed before a union was made is told all the same.
             let later = source.pending();
-            let with_failed = Fence::union(&[union.clone(), later.fence.clone()]).unwrap();
+            let with_failed = Fence::union(&[union.clone(), later.fence.clone()]);
             let _ended: Fence = later.end();
             assert_eq!(with_failed.wait(soon()).unwrap_err().errno(), Some(5 + order[0] as i32));
         }
@@ -135,7 +135,7 @@ fn c18_a_union_of_nothing_pending_has_ended_at_the_latest_time() {
         for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
             assert_eq!(at(&union(&order.map(|index: usize| &ended[index]))), last);
         }
-        assert!(Fence::union(&[]).unwrap().has_ended());
+        assert!(Fence::union(&[]).has_ended());
     });
 }
 
@@ -149,9 +149,9 @@ fn c61_three_points_of_one_timeline_end_with_the_last() {
         timeline.submit(point, &pending.fence).unwrap();
     }
     let theirs = [2, 3, 1].map(|point| reader.point(point).fence().unwrap());
-    let union = Fence::union(&theirs).unwrap();
+    let union = Fence::union(&theirs);
     assert_eq!(places(&union), places(&theirs[1]));
-    let ours = Fence::union(&[2, 3, 1].map(|point| timeline.fence(point).unwrap())).unwrap();
+    let ours = Fence::union(&[2, 3, 1].map(|point| timeline.fence(point).unwrap()));
     assert_eq!(ours.leaves().len(), 3, "what stands behind the points");
     for pending in pending {
         assert!(pends(&union) && pends(&ours));
@@ -177,7 +177,7 @@ fn c62_a_union_over_many_timelines_is_the_latest_of_each() {
         let latest = map.entry(next.context()).or_insert(0);
         *latest = point.max(*latest);
         let arguments = if step % 2 == 0 { [all, next] } else { [next, all] };
-        all = Fence::union(&arguments).unwrap();
+        all = Fence::union(&arguments);
         assert_eq!(places(&all), map.clone().into_iter().collect::<Vec<_>>());
     }
     assert_eq!(map.len() as u64, LINES);

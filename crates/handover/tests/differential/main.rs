@@ -3,8 +3,8 @@
 //! and in its own words for fences and timelines, which has no counts.
 //!
 //! Traces come from seeds, and one that differs is cut down and printed in the form of `tests/data/differential.traces`, which is
-//! replayed first in every run. `HANDOVER_TRACES` says how many (10,000 take four minutes in a guest without KVM), `HANDOVER_SEED` where
-//! to begin. Conflicting fences go through imports: vgem itself refuses conflicts.
+//! replayed first in every run. `HANDOVER_TRACES` says how many (10,000 of each kind take ten minutes in a guest without KVM),
+//! `HANDOVER_SEED` where to begin. Conflicting fences go through imports: vgem itself refuses conflicts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +30,7 @@ use trace::{Op, Trace};
 
 const REGRESSIONS: &str = include_str!("../data/differential.traces");
 
-/// Traces where nothing else is said: a second here, about ten in the guest.
+/// Traces where nothing else is said: a second here, half a minute in the guest.
 const TRACES: u64 = 400;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
