@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use handover_cli::devices::devices;
 use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
+use handover_cli::measure::{self, Duty, Overrides};
 use handover_cli::participant;
 use handover_cli::run::{Arguments, Backend, run};
 
@@ -45,6 +46,9 @@ enum Command {
     Participant {
         /// For those who look at a list of processes.
         name: String,
+        /// It runs the jobs of a scenario's owner.
+        #[arg(long)]
+        jobs: bool,
     },
 }
 
@@ -54,7 +58,10 @@ Run a pipeline of processes that share surfaces.
 Each participant is a process of its own. They agree on a format and a layout, share surfaces without copying a pixel, \
 wait for each other by fences, and write videos, pictures and a report. Devices are simulated: no GPU is needed, and none is used, \
 unless a pipeline says so. It may have a camera, a video output and a screen, which are the kernel's own devices, \
-participants that draw by Vulkan, windows of the Wayland compositor that runs, and Wayland clients of somebody else's.";
+participants that draw by Vulkan, windows of the Wayland compositor that runs, and Wayland clients of somebody else's.
+
+A scenario, which `handover explain` computes, runs too: its owners are processes, its engines queues, its jobs sleep and draw. \
+What they waited for is measured beside what is predicted, and readers check every pixel, so that a fence that is left out shows.";
 
 const AFTER_RUN: &str = "\
 Examples:
@@ -68,18 +75,23 @@ Examples:
   handover run vulkan                        clients and a compositor on a GPU, or on Mesa's driver for the CPU
   handover run wayland                       a clip, composed on a GPU, in a window of the compositor that runs, and two videos
   handover run capture                       two videos of what a stock Wayland client shows
+  handover run tiles                         a scenario: four writers and four readers in one buffer, by region
+  handover run tiles --regions whole         the same without regions: who waits falsely, and how long
+  handover run tiles --policy W3=none        one of them attaches no fence: somebody reads a torn picture
+  handover run stream --without merge        explicit and implicit participants, and a release that lacks a fence
 
 Results in DIR:
   *.mp4          one for each encoder, playable up to the last frame even if the run was killed
   *-first.png, *-middle.png, *-last.png
                  of each preview; of a screen, NAME-last.png
   waits.svg      some frames from the middle: who drew and read when, and who waited for whom
-  report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied
+  report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied; of a scenario, the times of
+                 every job, false waits, hazards, and what reservations held
 
 Exit codes:
   0    complete
-  1    a participant died or failed, or a reader got fewer frames; the message names it and its stage, the
-       results up to there are kept
+  1    a participant died or failed, a reader got fewer frames or found wrong pixels; the message names it and its stage,
+       the results up to there are kept
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
 
@@ -184,7 +196,7 @@ struct Explain {
     /// Print JSON: start and end of every job under every model.
     #[arg(long)]
     json: bool,
-    /// Draw the schedules of all models.
+    /// Draw the schedules of all models; of a scenario that tries several rings, those of the first.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     svg: Option<PathBuf>,
 }
@@ -192,7 +204,7 @@ struct Explain {
 #[derive(Debug, Args)]
 struct Run {
     /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera, vulkan, wayland,
-    /// capture.
+    /// capture. Or a scenario file, or a shipped one: tiles, fields, blend, single-buffer, implicit-client, stream, threads.
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: Option<PathBuf>,
     /// The clip: an MP4 file with an H.264 track. Default: the one the program carries.
@@ -213,20 +225,35 @@ struct Run {
     /// Have the kernel's own fences in waits.svg. Takes root.
     #[arg(long)]
     trace: bool,
+    /// Of a scenario: how its owners synchronise, instead of what the file says.
+    #[arg(long, value_name = "SYNC", value_parser = ["implicit", "explicit"])]
+    sync: Option<String>,
+    /// Of a scenario: are the regions of buffers told apart, or is every buffer a whole?
+    #[arg(long, value_name = "REGIONS", value_parser = ["declared", "whole"])]
+    regions: Option<String>,
+    /// Of a scenario: the policy of an owner, or of all: honest, always-write, skip-own-owner or none.
+    #[arg(long = "policy", value_name = "[OWNER=]POLICY")]
+    policies: Vec<String>,
+    /// Of a scenario: leave out what keeps its owners safe, to see what breaks.
+    #[arg(long, value_name = "DUTY", value_parser = clap::builder::PossibleValuesParser::new(Duty::WORDS))]
+    without: Vec<String>,
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Participant { jobs: true, .. } => measure::main(),
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
         Command::Explain(Explain { scenario, all: _, json, svg }) => {
             explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
         }
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
-        Command::Run(Run { pipeline, input, frames, out, json, backend, trace }) => {
+        Command::Run(Run { pipeline, input, frames, out, json, backend, trace, sync, regions, policies, without }) => {
             let colours = std::io::stderr().is_terminal();
             let backend = backend.as_deref().and_then(Backend::from_word);
-            run(&Arguments { pipeline, input, frames, backend, out, trace, json, colours })
+            let without = without.iter().filter_map(|word| Duty::from_word(word)).collect();
+            let overrides = Overrides { sync, regions, policies, without };
+            run(&Arguments { pipeline, input, frames, backend, out, trace, json, colours, overrides })
         }
     }
 }

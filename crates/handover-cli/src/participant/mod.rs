@@ -125,7 +125,7 @@ type Started = (Arc<Channel>, Desk, Job, Vec<OwnedFd>);
 fn start() -> Result<Started> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| Failure::new(error.to_string()))?;
     let control = Arc::new(Channel::from_fd(socket, Default::default())?);
-    end_with_parent(control.peer().pid)?;
+    end_with_parent(control.peer().pid).map_err(Failure::new)?;
     let hung_up = || Failure::new("the parent hung up");
     let (bytes, descriptors) = control.receive_bytes(1, Deadline::Never)?.ok_or_else(hung_up)?;
     let job: Job = serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("no job: {error}")))?;
@@ -141,13 +141,13 @@ fn start() -> Result<Started> {
     Ok((control, desk, job, sockets))
 }
 
-/// A participant that is stopped hears nothing; the kernel ends it with its parent all the same.
-fn end_with_parent(parent: u32) -> Result<()> {
-    let failed = |error: rustix::io::Errno| Failure::new(format!("the end of the parent cannot be followed: {error}"));
+/// A participant that is stopped hears nothing; the kernel ends it with its parent all the same. What went wrong, in words.
+pub(crate) fn end_with_parent(parent: u32) -> Result<(), String> {
+    let failed = |error: rustix::io::Errno| format!("the end of the parent cannot be followed: {error}");
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)?;
     // It may have ended before that. The pair of sockets is of its making.
     let lives = getppid().is_some_and(|pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent));
-    if lives { Ok(()) } else { Err(Failure::new("the parent is gone")) }
+    if lives { Ok(()) } else { Err("the parent is gone".into()) }
 }
 
 /// A thread that hears the parent: a message means stop, silence for ever means gone.

@@ -10,10 +10,10 @@ mod budget;
 mod jobs;
 mod memory;
 mod offers;
-mod outputs;
+pub(crate) mod outputs;
 mod place;
 mod plan;
-mod process;
+pub(crate) mod process;
 mod progress;
 mod record;
 mod report;
@@ -39,12 +39,13 @@ pub use plan::{Edge, Party, Plan, Refusal};
 pub use report::Report;
 pub use supervise::{Cause, Death, GRACE, Outcome};
 
+use crate::measure::{self, Overrides};
 use crate::media;
 use crate::media::h264::Frames;
 use crate::media::mp4::Clip;
 use crate::participant::job::FilePath;
 use crate::picture::fences::Trace;
-use crate::pipeline::{Kind, Pipeline};
+use crate::pipeline::{Kind, LoadError, Pipeline};
 use progress::Progress;
 use record::Record;
 
@@ -74,10 +75,18 @@ pub struct Arguments {
     pub json: bool,
     /// May messages have colours?
     pub colours: bool,
+    /// What is said about the synchronisation of a scenario.
+    pub overrides: Overrides,
 }
 
 /// All of it. Messages go to standard error, the summary or the report to standard output.
 pub fn run(arguments: &Arguments) -> ExitCode {
+    if let Some(scenario) = arguments.pipeline.as_deref().filter(|path| measure::is_scenario(path)) {
+        return run_scenario(arguments, scenario);
+    }
+    if !arguments.overrides.is_empty() {
+        return refuse("error: --sync, --regions, --policy and --without are for scenarios, which have jobs");
+    }
     let (plan, clip) = match prepare(arguments) {
         Ok(prepared) => prepared,
         Err(message) => return refuse(&message),
@@ -101,6 +110,30 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// A file with jobs instead of participants.
+fn run_scenario(arguments: &Arguments, scenario: &Path) -> ExitCode {
+    let Arguments { input, frames, backend, trace, .. } = arguments;
+    let given = [
+        ("--input", input.is_some()),
+        ("--frames", frames.is_some()),
+        ("--backend", backend.is_some()),
+        ("--trace", *trace),
+    ];
+    if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+        return refuse(&format!(
+            "error: {option} is for pipelines; {} is a scenario, which has jobs",
+            scenario.display()
+        ));
+    }
+    measure::measure(&measure::Arguments {
+        scenario: scenario.to_path_buf(),
+        overrides: arguments.overrides.clone(),
+        out: arguments.out.clone(),
+        json: arguments.json,
+        colours: arguments.colours,
+    })
+}
+
 fn refuse(message: &str) -> ExitCode {
     anstream::eprintln!("{message}");
     ExitCode::from(REFUSED)
@@ -108,7 +141,13 @@ fn refuse(message: &str) -> ExitCode {
 
 /// Everything that can be refused before the first process starts. The plan, and the clip that it was made for.
 fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
-    let pipeline = Pipeline::load(arguments.pipeline.as_deref()).map_err(|error| error.render(arguments.colours))?;
+    let pipeline = Pipeline::load(arguments.pipeline.as_deref()).map_err(|error| {
+        let text = error.render(arguments.colours);
+        match error {
+            LoadError::Wrong(_) => text,
+            _ => format!("{text}; shipped scenarios {}", measure::SHIPPED.map(|(name, _)| name).join(", ")),
+        }
+    })?;
     let clip = clip(&pipeline, arguments.input.as_deref())?;
     let refused = |refusal: Refusal| format!("error: {refusal}");
     let mut plan = Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(refused)?;

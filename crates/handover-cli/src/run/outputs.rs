@@ -14,7 +14,7 @@ use crate::pipeline::Kind;
 pub const REPORT: &str = "report.json";
 
 /// What the picture of who waited for whom is called.
-pub(super) const WAITS: &str = "waits.svg";
+pub(crate) const WAITS: &str = "waits.svg";
 
 /// The directory of the results, and what may appear in it.
 #[derive(Debug)]
@@ -34,16 +34,29 @@ impl Outputs {
     /// In words: the directory cannot be made or written, or a result cannot have its name. Then no file was removed, and a
     /// directory that was made is gone again.
     pub fn prepare(directory: &Path, plan: &Plan, inputs: &[&Path]) -> Result<Self, String> {
-        let mut this =
-            Self { directory: directory.to_path_buf(), made: Vec::new(), videos: Vec::new(), pictures: Vec::new() };
+        let (mut videos, mut pictures) = (Vec::new(), Vec::new());
         for party in &plan.parties {
             match &party.participant.kind {
-                Kind::Encoder(encoding) => this.videos.push(encoding.file.clone()),
-                Kind::Preview => this.pictures.extend(preview_files(&party.participant.name)),
-                Kind::Screen => this.pictures.push(screen_file(&party.participant.name)),
+                Kind::Encoder(encoding) => videos.push(encoding.file.clone()),
+                Kind::Preview => pictures.extend(preview_files(&party.participant.name)),
+                Kind::Screen => pictures.push(screen_file(&party.participant.name)),
                 _ => {}
             }
         }
+        Self::prepare_for(directory, videos, pictures, inputs)
+    }
+
+    /// The same for these videos and pictures, the picture of who waited for whom and the report.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub(crate) fn prepare_for(
+        directory: &Path,
+        videos: Vec<String>,
+        pictures: Vec<String>,
+        inputs: &[&Path],
+    ) -> Result<Self, String> {
+        let mut this = Self { directory: directory.to_path_buf(), made: Vec::new(), videos, pictures };
         match this.make(inputs) {
             Ok(()) => Ok(this),
             Err((path, why)) => {

@@ -17,7 +17,7 @@ use crate::participant::status::Page;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A child process. Killed when dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     control: Channel,
@@ -29,7 +29,7 @@ pub(super) struct Process {
 
 /// How a participant ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// It exited with code 0.
     Well,
     /// Anything else, in words.
@@ -38,7 +38,12 @@ pub(super) enum End {
 
 impl Process {
     /// Starts this program again as a participant.
-    pub(super) fn start(name: &str) -> Result<Self, String> {
+    pub(crate) fn start(name: &str) -> Result<Self, String> {
+        Self::start_with(name, &[])
+    }
+
+    /// The same, with more on its command line.
+    pub(crate) fn start_with(name: &str, arguments: &[&str]) -> Result<Self, String> {
         let failed = |what: &str, error: &dyn std::fmt::Display| format!("{name} cannot start: {what}: {error}");
         let page = Page::new().map_err(|error| failed("no status page", &error))?;
         let (control, theirs) = Channel::pair().map_err(|error| failed("no control socket", &error))?;
@@ -46,6 +51,7 @@ impl Process {
         let program = std::env::current_exe().map_err(|error| failed("the program cannot find itself", &error))?;
         let child = Command::new(program)
             .args([COMMAND, name])
+            .args(arguments)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             // Ctrl-C is for the parent alone, which then ends the others in order.
@@ -56,40 +62,47 @@ impl Process {
     }
 
     /// Sends the job and the sockets of its streams. Fails only if it is gone, which the next look at it tells.
-    pub(super) fn instruct(&self, job: &Job, sockets: &[OwnedFd]) -> Result<(), String> {
+    pub(crate) fn instruct(&self, job: &Job, sockets: &[OwnedFd]) -> Result<(), String> {
         let bytes = serde_json::to_vec(job).map_err(|error| format!("the job of {}: {error}", self.name))?;
-        let deadline = Deadline::after(PATIENCE);
-        let told = self.control.send_bytes(&bytes, &[self.page.as_fd()], deadline).and_then(|()| {
-            sockets.iter().try_for_each(|socket| self.control.send_bytes(b"stream", &[socket.as_fd()], deadline))
-        });
-        match told {
+        self.tell(&bytes, &[self.page.as_fd()])?;
+        sockets.iter().try_for_each(|socket| self.tell(b"stream", &[socket.as_fd()]))
+    }
+
+    /// Sends a message. Fails only if it does not read; one that is gone is told by the next look at it.
+    pub(crate) fn tell(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), String> {
+        match self.control.send_bytes(bytes, descriptors, Deadline::after(PATIENCE)) {
             Err(error) if *error.kind() != handover::Kind::PeerGone => Err(format!("{}: {error}", self.name)),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// Its status page, to be sent with its job.
+    pub(crate) fn page(&self) -> BorrowedFd<'_> {
+        self.page.as_fd()
+    }
+
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Stage and frames done, as last noted; readable after a kill too.
-    pub(super) fn status(&self) -> (Stage, u64) {
+    pub(crate) fn status(&self) -> (Stage, u64) {
         self.page.read()
     }
 
     /// Asks it to come to an end. One that is gone already hears nothing.
-    pub(super) fn ask_to_stop(&self) {
+    pub(crate) fn ask_to_stop(&self) {
         if self.end.is_none() {
             let _ = self.control.send_bytes(b"stop", &[], Deadline::now());
         }
     }
 
     /// Ends it at once.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if self.end.is_none() {
             // Fails only if it has ended by itself.
             let _ = self.child.kill();
@@ -97,35 +110,41 @@ impl Process {
     }
 
     /// The next thing it said, if it said something.
-    pub(super) fn hear(&mut self) -> Option<Event> {
-        while !self.silent {
-            match self.control.receive_bytes(0, Deadline::now()) {
-                Ok(Some((bytes, _))) => {
-                    // What cannot be read is no reason to lose what comes behind it.
-                    if let Ok(event) = serde_json::from_slice(&bytes) {
-                        return Some(event);
-                    }
-                }
-                Ok(None) => self.silent = true,
-                Err(error) if error.is_timeout() => return None,
-                Err(_) => self.silent = true,
+    pub(crate) fn hear(&mut self) -> Option<Event> {
+        while let Some((bytes, _)) = self.hear_bytes(0) {
+            // What cannot be read is no reason to lose what comes behind it.
+            if let Ok(event) = serde_json::from_slice(&bytes) {
+                return Some(event);
             }
         }
         None
     }
 
+    /// The next message as it came, with at most so many descriptors.
+    pub(crate) fn hear_bytes(&mut self, descriptors: usize) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
+        if self.silent {
+            return None;
+        }
+        match self.control.receive_bytes(descriptors, Deadline::now()) {
+            Ok(Some(message)) => return Some(message),
+            Err(error) if error.is_timeout() => {}
+            Ok(None) | Err(_) => self.silent = true,
+        }
+        None
+    }
+
     /// What to poll for, until it has hung up.
-    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         (!self.silent).then(|| self.control.as_fd())
     }
 
     /// Has it hung up, and is only its exit to come?
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.silent && self.end.is_none()
     }
 
     /// Collects it if it has ended; gives its end once.
-    pub(super) fn collect(&mut self) -> Option<End> {
+    pub(crate) fn collect(&mut self) -> Option<End> {
         if self.end.is_some() || !self.silent {
             return None;
         }
@@ -139,7 +158,7 @@ impl Process {
     }
 
     /// Has it been collected?
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.end.is_some()
     }
 }
