@@ -84,7 +84,8 @@ Results in DIR:
   *.mp4          one for each encoder, playable up to the last frame even if the run was killed
   *-first.png, *-middle.png, *-last.png
                  of each preview; of a screen, NAME-last.png
-  waits.svg      some frames from the middle: who drew and read when, and who waited for whom
+  waits.svg      some frames from the middle: who drew and read when, and who waited for whom; of a scenario, the schedule as it was
+                 measured over the one that explain predicts
   report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied; of a scenario, the times of
                  every job, false waits, hazards, and what reservations held
 

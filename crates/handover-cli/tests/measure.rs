@@ -21,6 +21,10 @@ fn ran(arguments: &[&str]) -> (Output, Value) {
     let (output, _) = finish(command(&directory, arguments).spawn().unwrap(), LIMIT);
     assert!(leftovers(&directory).is_empty(), "{:?}", leftovers(&directory));
     let report = report(&directory);
+    for job in report["jobs"].as_array().into_iter().flatten() {
+        let picture = std::fs::read_to_string(directory.out().join("waits.svg")).unwrap();
+        assert!(picture.contains("measured: ") && picture.contains(job["job"].as_str().unwrap()));
+    }
     (output, report)
 }
 
