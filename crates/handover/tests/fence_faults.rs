@@ -177,7 +177,7 @@ fn s14_moves_of_a_queue_that_skips_its_own_are_ordered_all_the_same() {
     [running, moved, after].iter().for_each(|fence| fence.wait(soon()).unwrap());
 }
 
-/// R16: a union for which no descriptor is left is a union all the same; here of processes, which need none.
+/// What was imported keeps its fence.
 #[test]
 fn a_fence_that_was_dropped_still_ends_what_it_was_imported_into() {
     let (surface, other) = (surface(), surface());
@@ -191,4 +191,63 @@ fn a_fence_that_was_dropped_still_ends_what_it_was_imported_into() {
     assert!(waiting.poll().unwrap().is_none());
     held.release().unwrap();
     drop(waiting.wait().unwrap());
+}
+
+/// C83: a lower point that comes late and fails is the one that failed; while it is under way the timeline cannot leave, since readers
+/// elsewhere would take it for complete.
+#[test]
+fn c83_a_late_point_that_fails_is_the_one_that_failed() {
+    let (timeline, queue, surface) = (Timeline::new(), Queue::new("late").unwrap(), surface());
+    timeline.signal(5).unwrap();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let job = move |_: &Lease| {
+        let _ = gone.recv();
+        Err(handover::Error::new(handover::Stage::Access, Kind::Os).with_errno(28))
+    };
+    let fence = queue.submit(&[(&surface, Access::Write, Region::WHOLE)], &[], soon(), job).unwrap();
+    timeline.submit(3, &fence).unwrap();
+    assert_eq!(*timeline.to_fd().unwrap_err().kind(), Kind::Invalid);
+    drop(go);
+    assert!(fence.wait(soon()).is_err());
+    assert_eq!(timeline.completed(), 5);
+    let reader = Reader::new(timeline.to_fd().unwrap()).unwrap();
+    for point in [timeline.point(3), reader.point(3)] {
+        assert_eq!(point.wait(soon()).unwrap_err().errno(), Some(28));
+    }
+    for point in [timeline.point(5), reader.point(5)] {
+        point.wait(soon()).unwrap();
+    }
+}
+
+/// Whoever dropped what waits for a point holds no descriptor of it any more, without anybody asking anew.
+#[test]
+fn dropped_waits_hold_no_descriptor() {
+    let timeline = Timeline::new();
+    let point = timeline.point(2);
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    drop((0..300).map(|_| point.descriptor(Reached::Complete).unwrap()).collect::<Vec<_>>());
+    assert!(open() < before + 150, "{} descriptors, {before} before", open());
+}
+
+/// A job that said more than it did tears what it wrote, and a write of that mends it.
+#[test]
+fn s22_what_an_always_writing_driver_tore_is_what_it_wrote() {
+    use handover::{Cell, Cells, Extent, Format, Rect, SurfaceUsages, negotiate};
+    let offer = Device::PLAIN.offer("producer", &[Format::XRGB8888], SurfaceUsages::WRITE);
+    let agreement = negotiate(Extent::new(64, 48).unwrap(), &[offer]).unwrap();
+    let whole = allocate(Device::PLAIN, &agreement, &Options::default()).unwrap().remove(0);
+    let half = |x| Cell::Rect(Rect::new(x, 0, Extent::new(32, 48).unwrap()).unwrap());
+    let cells = Cells::new(whole.layout(), vec![half(0), half(32)]).unwrap();
+    let surface = allocate(Device::PLAIN, &agreement, &Options { cells, ..Options::default() }).unwrap().remove(0);
+    let cell = |index: usize| surface.cells().region(&[index]).unwrap();
+    let writer = Queue::with_habits("w", Habits { sync: Sync::Implicit, policy: Policy::AlwaysWrite }).unwrap();
+    let fails = |_: &Lease| Err(handover::Error::new(handover::Stage::Access, Kind::Os).with_errno(28));
+    let failed = writer.submit(&[(&surface, Access::Write, cell(0))], &[], soon(), fails).unwrap();
+    assert!(failed.wait(soon()).is_err());
+    let torn =
+        |index: usize| acquire(&[(&surface, Access::Read, cell(index))], soon()).unwrap().wait().unwrap().torn_by();
+    assert_eq!((torn(0), torn(1)), (Some(28), None));
+    acquire(&[(&surface, Access::Write, cell(0))], soon()).unwrap().wait().unwrap().release().unwrap();
+    assert_eq!((torn(0), torn(1)), (None, None));
 }

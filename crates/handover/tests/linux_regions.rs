@@ -95,3 +95,54 @@ fn whole_and_region_meet() {
     job.end();
     assert!(try_acquire(&[(&surface, Access::Read, tile(&surface, 3))]).unwrap().is_some());
 }
+
+/// One fence for the whole and for a tile: who has another tile waits for it too.
+#[test]
+fn a_fence_attached_twice_counts_for_both() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let scratch = tiles(&backend);
+    for both in [[Region::WHOLE, Region::from_bits(1)], [Region::from_bits(1), Region::from_bits(2)]] {
+        let surface = tiles(&backend);
+        let (job, fence) = gpu.job(&scratch);
+        let set = [(&surface, Access::Read, both[0]), (&surface, Access::Write, both[1])];
+        let (lease, _) = acquire(&set, soon()).unwrap().collect().unwrap();
+        lease.release_after(&fence).unwrap();
+        let free = |cell| try_acquire(&[(&surface, Access::Write, tile(&surface, cell))]).unwrap().is_some();
+        assert_eq!([free(0), free(1), free(3)], [false, false, !both[0].is_whole()]);
+        job.end();
+        assert!(free(1));
+    }
+}
+
+/// A union with something that failed before: the device's part is in the kernel for strangers, and the error reaches who comes next.
+#[test]
+fn a_union_of_a_failure_and_a_device_is_imported_whole() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let (surface, scratch) = (tiles(&backend), tiles(&backend));
+    let timeline = handover::Timeline::new();
+    timeline.fail(1, 28).unwrap();
+    let (job, fence) = gpu.job(&scratch);
+    let union = handover::Fence::union(&[timeline.fence(1).unwrap(), handover::Fence::from(fence)]);
+    surface.import_fence(&union, Access::Write, Region::WHOLE, soon()).unwrap();
+    assert!(sync_file::status(fence_of(surface.pixels_fd(), Direction::READ)).unwrap() == sync_file::Status::Pending);
+    job.end();
+    let next = acquire(&[(&surface, Access::Read, Region::WHOLE)], soon()).unwrap().wait().unwrap();
+    assert_eq!(next.torn_by(), Some(28));
+}
+
+/// Two devices' fences behind one point, whose only observer is another process's reader: no end is missed.
+#[test]
+fn a_point_over_two_devices_ends_for_a_reader_that_nobody_helps() {
+    let (Some(gpu), Some(backend)) = (Gpu::open(), udmabuf()) else { return };
+    let scratches = [tiles(&backend), tiles(&backend)];
+    let timeline = handover::Timeline::new();
+    let reader = handover::timeline::Reader::new(timeline.to_fd().unwrap()).unwrap();
+    for round in 1..40 {
+        let (jobs, fences): (Vec<_>, Vec<_>) = scratches.iter().map(|scratch| gpu.job(scratch)).unzip();
+        let fences: Vec<_> = fences.into_iter().map(handover::Fence::from).collect();
+        timeline.submit(round, &handover::Fence::union(&fences)).unwrap();
+        drop(fences);
+        jobs.into_iter().for_each(Job::end);
+        reader.point(round).wait(soon()).unwrap();
+    }
+}

@@ -40,6 +40,9 @@ const VIDEO: &str = "encodes video on the software backend, for minutes here; it
 /// Every schedule of a few steps, computed.
 const IN_MEMORY: &str = "plays schedules through in memory, with no kernel in them";
 
+/// Scenarios of synchronisation.
+const COMPUTED: &str = "computes schedules in virtual time, with no kernel in them";
+
 /// Processes start 20 times slower too, and the torture counts how often it met each fault.
 const KILLS: &str =
     "kills hundreds of processes on the software backend, for minutes here; it meets no device of the kernel's";
@@ -56,7 +59,14 @@ pub(super) const PLAN: Plan = Plan {
             program: "handover-sys.uapi",
             reason: "compares with C headers, which the host has too, by some hundred runs of a compiler",
         },
+        LeftOut { program: "handover-cli.explain", reason: COMPUTED },
+        LeftOut { program: "handover-cli.explain_input", reason: COMPUTED },
+        LeftOut { program: "handover-cli.explain_rules", reason: COMPUTED },
         LeftOut { program: "handover-cli.faults", reason: VIDEO },
+        LeftOut {
+            program: "handover-cli.measure",
+            reason: "starts some hundred processes on the software backend, which meet no device of the kernel's",
+        },
         LeftOut { program: "handover-cli.player", reason: VIDEO },
         LeftOut {
             program: "handover-cli.refusals",
@@ -70,6 +80,7 @@ pub(super) const PLAN: Plan = Plan {
         LeftOut { program: "handover.reservation_wake_model", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_steps", reason: KILLS },
         LeftOut { program: "handover.reservation_torture", reason: KILLS },
+        LeftOut { program: "handover.timeline_loom", reason: IN_MEMORY },
     ],
     excused: &[],
     limits: &[],

@@ -63,7 +63,7 @@ impl Surface {
         }
         let of_devices = if self.0.memory.is_dma_buf() { fence.of_devices()? } else { None };
         // All of it is the kernel's, for the whole: peers find it there too.
-        let all_of_it = of_devices.is_some() && region.is_whole() && fence.sync_file().is_ok();
+        let all_of_it = region.is_whole() && fence.is_of_devices_alone();
         if let (Some(file), true) = (&of_devices, all_of_it) {
             return self.import_file(access, region, file);
         }
@@ -99,7 +99,9 @@ impl Surface {
     fn import_file(&self, access: Access, region: Region, file: &SyncFile) -> Result<()> {
         dma_buf::import_sync_file(self.0.memory.file(), direction(access.usage()), file)
             .map_err(os(Stage::Release, "import a fence into a dma-buf"))?;
-        self.0.pool.scoped.attached(self.0.index, access.usage(), region, file);
+        if !self.cells().is_empty() {
+            self.0.pool.scoped.attached(self.0.index, access.usage(), region, file);
+        }
         Ok(())
     }
 }

@@ -57,11 +57,13 @@ pub(crate) struct Event {
 struct State {
     status: Status,
     listeners: Vec<Listener>,
+    /// With more than so many, it is worth looking for those that were given back.
+    sweep_at: usize,
 }
 
 impl Event {
     pub(crate) fn new(status: Status) -> Self {
-        Self { state: Mutex::new(State { status, listeners: Vec::new() }), ended: Condvar::new() }
+        Self { state: Mutex::new(State { status, listeners: Vec::new(), sweep_at: 8 }), ended: Condvar::new() }
     }
 
     /// Ends it, once (C2): later calls change nothing.
@@ -91,11 +93,16 @@ impl Event {
         let mut state = lock(&self.state);
         let result = match &state.status {
             Status::Pending => {
-                let (wanted, given_back) =
-                    std::mem::take(&mut state.listeners).into_iter().partition(Listener::is_wanted);
-                let given_back: Vec<Listener> = given_back;
-                state.listeners = wanted;
                 state.listeners.push(listener);
+                // Now and then, so that it costs nothing: those that were given back.
+                let mut given_back = Vec::new();
+                if state.listeners.len() > state.sweep_at {
+                    let (wanted, unwanted) =
+                        std::mem::take(&mut state.listeners).into_iter().partition(Listener::is_wanted);
+                    given_back = unwanted;
+                    state.listeners = wanted;
+                    state.sweep_at = 2 * state.listeners.len() + 8;
+                }
                 // What they own may be a fence itself, so not under the lock.
                 drop(state);
                 drop(given_back);

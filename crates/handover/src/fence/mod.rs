@@ -247,7 +247,7 @@ impl Fence {
     /// Sees to it that somebody looks.
     ///
     /// # Errors
-    /// [`Kind::Os`]: no descriptor left, or no thread.
+    /// [`Kind::Os`]: no thread can be started.
     pub(crate) fn watch(&self) -> Result<()> {
         if matches!(self.0.source, Source::Here) || self.has_ended() {
             return Ok(());
@@ -260,7 +260,8 @@ impl Fence {
         }
         match &self.0.source {
             Source::Here => {}
-            Source::Kernel(file) => kernel::watch(file, self)?,
+            // The other thread needs no descriptor: it looks every slice.
+            Source::Kernel(file) => kernel::watch(file, self).or_else(|_| poll::watch(self))?,
             Source::Point(_) | Source::Entries(_) => poll::watch(self)?,
             Source::Union(union) => union.watch(self)?,
         }

@@ -7,7 +7,7 @@ use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
 
 use super::event::Listener;
-use super::{Fence, Source, Status, Until, kernel, new_context};
+use super::{Fence, Source, Status, Until, new_context};
 use crate::backend::linux::SyncFile;
 use crate::error::{Error, Kind, Result};
 use crate::surface::lock;
@@ -16,8 +16,8 @@ use crate::surface::lock;
 #[derive(Debug)]
 pub(super) struct Union {
     leaves: Vec<Fence>,
-    /// The leaves of devices once more, as one: to wait for 64 sync_files one by one would cost 64 calls after the last has ended.
-    kernel: Option<SyncFile>,
+    /// The leaves again, those of devices as one: to wait for 64 sync_files one by one would cost 64 calls after the last has ended.
+    waited: Vec<Fence>,
     /// Of what had ended before the union was made.
     before: Ended,
     seen: Mutex<Seen>,
@@ -108,12 +108,17 @@ impl Fence {
             }
             ([one], None) if before.failed.is_none() => one.clone(),
             _ => {
-                // Where no descriptor is left the leaves are waited for one by one.
-                let kernel = merge(&leaves).ok().flatten();
-                // Those of the kernel last: they are waited for as one.
-                leaves.sort_by_key(|leaf| leaf.0.source.kernel().is_some());
+                let is_of_device = |leaf: &&Fence| leaf.0.source.kernel().is_some();
+                let waited = match merge(&leaves) {
+                    Ok(Some(file)) if leaves.iter().filter(is_of_device).count() > 1 => {
+                        let alone = leaves.iter().filter(|leaf| !is_of_device(leaf)).cloned();
+                        alone.chain([Self::from(file)]).collect()
+                    }
+                    // Where no descriptor is left they are waited for one by one.
+                    Ok(_) | Err(_) => leaves.clone(),
+                };
                 let seen = Mutex::new(Seen { next: 0, ended: before.clone() });
-                let union = Union { leaves, kernel, seen, before };
+                let union = Union { leaves, waited, before, seen };
                 let place = place.unwrap_or_else(|| (new_context(), 1));
                 Self::of(place, Status::Pending, Source::Union(union))
             }
@@ -128,7 +133,8 @@ impl Fence {
         }
     }
 
-    /// The fence for a device to wait for: only a kernel makes one, so all leaves must be the kernel's.
+    /// The fence for a device to wait for: only a kernel makes one, so all leaves must be the kernel's. The error of what had ended
+    /// before the union was made is not in it.
     ///
     /// # Errors
     /// [`Kind::Unsupported`]: some leaf is ended by a process. Wait for it on the CPU, then submit (R7).
@@ -143,6 +149,11 @@ impl Fence {
             .help("wait for it on the CPU, then submit to the device"))
     }
 
+    /// Do devices end all of it, with nothing of it failed before? Then the kernel can carry it.
+    pub(crate) fn is_of_devices_alone(&self) -> bool {
+        self.0.source.kernel().is_some()
+    }
+
     /// The part of it that devices end, as one; `None` where they end nothing of it.
     ///
     /// # Errors
@@ -150,8 +161,7 @@ impl Fence {
     pub(crate) fn of_devices(&self) -> Result<Option<SyncFile>> {
         match &self.0.source {
             Source::Kernel(file) => file.try_clone().map(Some),
-            Source::Union(Union { kernel: Some(file), .. }) => file.try_clone().map(Some),
-            Source::Union(union) => merge(&union.leaves),
+            Source::Union(union) => merge(&union.waited),
             Source::Here | Source::Point(_) | Source::Entries(_) => Ok(None),
         }
     }
@@ -192,64 +202,52 @@ impl Union {
                 seen.next += 1;
             }
         }
-        let mut ended = lock(&self.seen).ended.clone();
-        if let Some(file) = &self.kernel {
-            let (result, at) = kernel::look(file)?;
-            ended.add(match result {
-                Ok(()) => Status::Done(at),
-                Err(error) => Status::Failed(at, error),
-            });
-        }
+        let ended = lock(&self.seen).ended.clone();
         let last = ended.last;
         Some((ended.result(), last))
     }
 
-    /// The first of the leaves that are waited for alone which was not found to have ended.
+    /// The first that was not found to have ended.
     fn next(&self) -> Option<(usize, &Fence)> {
         let next = lock(&self.seen).next;
-        // Those of devices come last, and are waited for as one.
-        let alone = |leaf: &&Fence| self.kernel.is_none() || leaf.0.source.kernel().is_none();
-        self.leaves.get(next).filter(alone).map(|leaf| (next, leaf))
+        self.waited.get(next).map(|leaf| (next, leaf))
     }
 
     /// Returns when all have ended, or at the deadline, or a cancel. One after the other.
     pub(super) fn wait(&self, until: &Until<'_>) -> Result<()> {
         while self.look().is_none() {
-            match (self.next(), &self.kernel) {
-                (Some((_, leaf)), _) => {
-                    if leaf.0.wait(until)? == Status::Pending {
-                        return Ok(());
-                    }
-                }
-                (None, Some(file)) => return kernel::wait(file, until),
-                (None, None) => return Ok(()),
+            let Some((_, leaf)) = self.next() else { return Ok(()) };
+            if leaf.0.wait(until)? == Status::Pending {
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    /// The last leaf to end makes the union look.
+    /// The last leaf to end makes the union look. Whoever listens to the union keeps it; the leaves do not, which would keep each
+    /// other for as long as one of them pends.
     pub(super) fn watch(&self, union: &Fence) -> Result<()> {
-        let left = Arc::new(AtomicUsize::new(self.leaves.len()));
-        for leaf in &self.leaves {
-            let (left, union) = (Arc::clone(&left), union.clone());
+        let left = Arc::new(AtomicUsize::new(self.waited.len()));
+        for leaf in &self.waited {
+            let (left, union) = (Arc::clone(&left), union.downgrade());
             let gather = move |_: &Result<()>| {
-                if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                if left.fetch_sub(1, Ordering::AcqRel) == 1
+                    && let Some(union) = union.upgrade()
+                {
                     union.0.look();
                 }
             };
             leaf.on_end(Listener::new(gather))?;
         }
-        if self.leaves.is_empty() {
-            union.0.look();
-        }
         Ok(())
     }
 
-    /// The merged file, where the kernel ends all leaves and nothing failed before.
+    /// The one file of it, where the kernel ends all leaves and nothing failed before.
     pub(super) fn kernel_alone(&self) -> Option<&SyncFile> {
-        let all = self.leaves.iter().all(|leaf| leaf.0.source.kernel().is_some());
-        self.kernel.as_ref().filter(|_| all && self.before.failed.is_none())
+        match self.waited.as_slice() {
+            [one] if self.before.failed.is_none() => one.0.source.kernel(),
+            _ => None,
+        }
     }
 
     pub(super) fn describe(&self) -> String {

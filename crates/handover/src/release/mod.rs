@@ -57,7 +57,9 @@ impl Lease {
                     error
                 }
             })?;
-            part.surface.0.pool.scoped.attached(part.wish.surface, part.wish.usage, part.wish.region, fence);
+            if !part.surface.cells().is_empty() {
+                part.surface.0.pool.scoped.attached(part.wish.surface, part.wish.usage, part.wish.region, fence);
+            }
         }
         Ok(())
     }

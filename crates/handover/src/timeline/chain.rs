@@ -19,9 +19,19 @@ pub(super) enum Content {
         submitted: u64,
         /// Those that have not ended when last looked, in the order of their submission. The fence of each is the union with all
         /// before, so they end in order.
-        pending: VecDeque<(u64, Fence)>,
+        pending: VecDeque<Pending>,
         failed: VecDeque<(u64, Error)>,
     },
+}
+
+/// A point that has not ended when last looked.
+#[derive(Debug)]
+pub(super) struct Pending {
+    /// The highest point up to it.
+    line: u64,
+    /// Its own number.
+    point: u64,
+    whole: Fence,
 }
 
 impl Default for Content {
@@ -31,15 +41,13 @@ impl Default for Content {
 }
 
 impl Content {
-    /// The fence that a point would stand for: its own and all before it. A point below the last stands in line behind it, and so
-    /// is complete with it (C83).
-    pub(super) fn whole(&self, context: u64, point: u64, fence: &Fence) -> Fence {
+    /// What stands before a point that is submitted now, and its place: the fence of a point is the union of this and its own. A
+    /// point below the last stands in line behind it, and so is complete with it (C83).
+    pub(super) fn before(&self, point: u64) -> (Option<Fence>, u64) {
         match self {
-            Self::Whole(before) => Fence::union_at(Some((context, point)), &[before.clone(), fence.clone()]),
+            Self::Whole(before) => (Some(before.clone()), point),
             Self::Chain { submitted, pending, .. } => {
-                let last = pending.back().map(|(_, last)| last.clone());
-                let all: Vec<Fence> = last.into_iter().chain([fence.clone()]).collect();
-                Fence::union_at(Some((context, point.max(*submitted))), &all)
+                (pending.back().map(|last| last.whole.clone()), point.max(*submitted))
             }
         }
     }
@@ -51,7 +59,7 @@ impl Content {
         }
         if let Self::Chain { submitted, pending, .. } = self {
             *submitted = point.max(*submitted);
-            pending.push_back((*submitted, whole));
+            pending.push_back(Pending { line: *submitted, point, whole });
         }
     }
 
@@ -60,7 +68,7 @@ impl Content {
         match self {
             Self::Whole(_) => Vec::new(),
             Self::Chain { failed, .. } => {
-                failed.iter().map(|(point, error)| (*point, super::errno_of(error))).collect()
+                failed.iter().map(|(point, error)| (*point, super::state::errno_of(error))).collect()
             }
         }
     }
@@ -76,25 +84,38 @@ impl Content {
         }
     }
 
-    /// Takes the first point off that is known to have ended; gives its number and error.
-    pub(super) fn advance(&mut self) -> Option<(u64, Option<Error>)> {
+    /// Takes the first point off that is known to have ended; gives how far that completes the timeline, and the point and error
+    /// where it failed.
+    pub(super) fn advance(&mut self) -> Option<(u64, Option<(u64, Error)>)> {
         let Self::Chain { completed, pending, failed, .. } = self else { return None };
-        let (point, fence) = pending.front()?;
-        let point = *point;
-        let error = match fence.status_as_seen() {
+        let error = match pending.front()?.whole.status_as_seen() {
             Status::Pending => return None,
             Status::Done(_) => None,
             Status::Failed(_, error) => Some(error),
         };
-        pending.pop_front();
-        *completed = point.max(*completed);
+        let Pending { line, point, .. } = pending.pop_front()?;
+        *completed = line.max(*completed);
+        let error = error.map(|error| (point, error));
         if let Some(error) = &error {
             if failed.len() >= ERRORS {
                 failed.pop_front();
             }
-            failed.push_back((point, error.clone()));
+            failed.push_back(error.clone());
         }
-        Some((point, error))
+        Some((*completed, error))
+    }
+
+    /// The first in line that has not ended when last looked.
+    pub(super) fn front(&self) -> Option<Fence> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Chain { pending, .. } => pending.front().map(|first| first.whole.clone()),
+        }
+    }
+
+    /// Is a point under way that came below one that was complete? Readers elsewhere would take it for complete.
+    pub(super) fn has_late_point(&self) -> bool {
+        matches!(self, Self::Chain { completed, pending, .. } if pending.front().is_some_and(|first| first.line <= *completed))
     }
 
     /// The fence of a point: its own, or that of the next one above (C82). `None`: nobody has submitted it.
@@ -104,18 +125,17 @@ impl Content {
             // The whole is the last point, if there ever was one.
             Self::Chain { submitted: 0, .. } => None,
             Self::Chain { pending, .. } if point == 0 => {
-                Some(pending.back().map_or_else(Fence::signalled, |(_, fence)| fence.clone()))
+                Some(pending.back().map_or_else(Fence::signalled, |last| last.whole.clone()))
             }
             Self::Chain { completed, failed, pending, .. } if point <= *completed => {
                 // A lower point that came later pends behind the higher ones.
-                let later = pending.iter().rev().find(|(seq, _)| seq <= completed).map(|(_, fence)| fence.clone());
+                let later = pending.iter().rev().find(|late| late.line <= *completed).map(|late| late.whole.clone());
                 let error = failed.iter().find(|(seq, _)| *seq == point).map(|(_, error)| error.clone());
                 Some(later.unwrap_or_else(|| error.map_or_else(Fence::signalled, Fence::failed)))
             }
             Self::Chain { pending, .. } => {
-                let found = pending.iter().find(|(seq, _)| *seq >= point)?;
-                let last = pending.iter().rev().find(|(seq, _)| *seq == found.0).unwrap_or(found);
-                Some(last.1.clone())
+                let found = pending.iter().find(|found| found.line >= point)?.line;
+                pending.iter().rev().find(|last| last.line == found).map(|last| last.whole.clone())
             }
         }
     }
@@ -131,13 +151,5 @@ impl Content {
     /// Has everything ended that was submitted?
     pub(super) fn is_complete(&self) -> bool {
         !matches!(self, Self::Chain { pending, .. } if !pending.is_empty())
-    }
-
-    /// The fences of points that had not ended when last looked, first in line first.
-    pub(super) fn pending(&self) -> Vec<Fence> {
-        match self {
-            Self::Whole(_) => Vec::new(),
-            Self::Chain { pending, .. } => pending.iter().map(|(_, fence)| fence.clone()).collect(),
-        }
     }
 }

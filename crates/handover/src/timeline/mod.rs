@@ -26,16 +26,16 @@ mod file;
 pub mod page;
 mod promise;
 mod remote;
+mod state;
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-use handover_model::{Blocked, Stage};
+use handover_model::Stage;
 
 pub use crate::backend::linux::Reached;
 use crate::error::{Error, Kind, Result};
-use crate::fence::event::Listener;
-use crate::fence::{Fence, Status, new_context};
+use crate::fence::{Fence, Status};
 use crate::surface::lock;
 use chain::Content;
 use file::Written;
@@ -43,6 +43,7 @@ pub(crate) use promise::Registered;
 pub use promise::{Awaiting, Promise, Which, wait};
 pub use remote::Reader;
 pub(crate) use remote::RemotePoint;
+use state::{Inner, closed};
 
 /// A timeline that this process writes.
 ///
@@ -61,38 +62,6 @@ pub(crate) use remote::RemotePoint;
 /// ```
 #[derive(Debug, Default)]
 pub struct Timeline(Arc<Inner>);
-
-#[derive(Debug)]
-pub(crate) struct Inner {
-    context: u64,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    content: Content,
-    /// Who waits for a submission: the point, the fence that stood behind it when it came, and the end of the wait.
-    awaited: Vec<Awaited>,
-    /// Once it has left the process.
-    page: Option<Written>,
-    /// The owner has dropped it: nothing more will be submitted.
-    closed: bool,
-    /// Changes with the content, but for the ends of points.
-    version: u64,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Awaited {
-    pub(crate) point: u64,
-    pub(crate) picked: Arc<OnceLock<Fence>>,
-    pub(crate) submitted: Fence,
-}
-
-impl Default for Inner {
-    fn default() -> Self {
-        Self { context: new_context(), state: Mutex::default() }
-    }
-}
 
 impl Timeline {
     /// A new timeline, at 0. It has no descriptor and no memory of its own before it leaves the process.
@@ -114,11 +83,14 @@ impl Timeline {
             // Ends are found and told without the lock: whoever is told may be this very timeline.
             self.0.refresh();
             let _ = fence.has_ended();
-            let (whole, version) = {
+            let (before, place, version) = {
                 let state = lock(&self.0.state);
                 state.check_rising(point)?;
-                (state.content.whole(self.0.context, point, fence), state.version)
+                let (before, place) = state.content.before(point);
+                (before, place, state.version)
             };
+            let all: Vec<Fence> = before.into_iter().chain([fence.clone()]).collect();
+            let whole = Fence::union_at(Some((self.0.context, place)), &all);
             // Before anybody is told of the point: if nobody can look after it, it is not submitted.
             whole.watch()?;
             let mut state = lock(&self.0.state);
@@ -232,7 +204,7 @@ impl Timeline {
     /// A descriptor of the timeline for others to [read](Reader). Whoever holds it can read it and no more.
     ///
     /// # Errors
-    /// [`Kind::Invalid`]: it holds one fence as a whole, which has no number. [`Kind::Os`]: no descriptor or no /proc.
+    /// [`Kind::Invalid`]: it holds one fence as a whole, which has no number; or a late point is under way. [`Kind::Os`]: no descriptor or no /proc.
     pub fn to_fd(&self) -> Result<OwnedFd> {
         self.0.refresh();
         let mut state = lock(&self.0.state);
@@ -245,7 +217,15 @@ impl Timeline {
         }
         if state.page.is_none() {
             let content = &state.content;
+            if content.has_late_point() {
+                return Err(Error::new(Stage::Export, Kind::Invalid)
+                    .asked("a descriptor of a timeline")
+                    .found("a point under way below one that is complete")
+                    .why("to readers elsewhere every point below a complete one is complete")
+                    .help("wait for it first"));
+            }
             state.page = Some(Written::create(content.completed(), content.submitted(), content.failed())?);
+            state.version += 1;
         }
         match &state.page {
             Some(page) => page.descriptor(),
@@ -265,136 +245,4 @@ impl Drop for Timeline {
             awaited.submitted.signal(Err(closed(awaited.point)));
         }
     }
-}
-
-impl State {
-    fn push(&mut self, point: u64, whole: Fence) {
-        self.version += 1;
-        self.content.push(point, whole);
-    }
-
-    /// To readers elsewhere every point below a complete one is complete.
-    fn check_rising(&self, point: u64) -> Result<()> {
-        let last = self.content.submitted();
-        if self.page.is_none() || point > last {
-            return Ok(());
-        }
-        Err(Error::new(Stage::Release, Kind::Invalid)
-            .asked(format!("point {point} of a timeline"))
-            .found(format!("that point {last} was submitted before, and readers in other processes"))
-            .why("to them every point below a complete one is complete")
-            .help("rising points, or a timeline for each line of work"))
-    }
-
-    /// What was submitted ends with its fences; only then is the page closed to readers.
-    fn close_if_over(&self) {
-        if self.closed
-            && self.content.is_complete()
-            && let Some(page) = &self.page
-        {
-            page::close(page);
-        }
-    }
-}
-
-impl Inner {
-    /// Hears of the end of this point's fence, which somebody looks after.
-    fn follow(this: &Arc<Self>, whole: &Fence) {
-        let inner = Arc::clone(this);
-        whole.listen(Listener::new(move |_| inner.advance()));
-    }
-
-    /// Some fence has ended: how far are we?
-    fn advance(&self) {
-        let mut state = lock(&self.state);
-        while let Some((point, error)) = state.content.advance() {
-            if let Some(page) = &state.page {
-                page::complete(page, point, error.as_ref().map(errno_of));
-            }
-        }
-        state.close_if_over();
-    }
-
-    /// Looks at what pends. A fence that is found to have ended tells its listeners, [`advance`](Self::advance) among them, so no
-    /// lock is held.
-    pub(crate) fn refresh(&self) {
-        let pending = lock(&self.state).content.pending();
-        // In order: one that pends is behind all that follow.
-        let _ = pending.iter().find(|fence| !fence.has_ended());
-        self.advance();
-    }
-
-    fn fence(&self, point: u64) -> Result<Fence> {
-        self.refresh();
-        let state = lock(&self.state);
-        state.content.fence(point).ok_or_else(|| match state.closed {
-            true => closed(point),
-            false => unsubmitted(point, state.content.submitted()),
-        })
-    }
-
-    /// The end of the wait for a submission, and what was submitted.
-    fn await_submission(&self, point: u64) -> Awaited {
-        let mut state = lock(&self.state);
-        let submitted = Fence::new(new_context(), 1);
-        let awaited = Awaited { point, picked: Arc::default(), submitted };
-        if let Some(fence) = state.content.fence(point) {
-            let _ = awaited.picked.set(fence);
-            awaited.submitted.signal(Ok(()));
-        } else if state.closed {
-            awaited.submitted.signal(Err(closed(point)));
-        } else {
-            // Whoever gave up has dropped its half.
-            state.awaited.retain(|awaited| awaited.submitted.is_shared());
-            state.awaited.push(awaited.clone());
-        }
-        awaited
-    }
-
-    /// Picks fences for those whose point is there now; gives the ends of their waits, to be signalled without the lock.
-    fn met(&self, state: &mut State) -> Vec<Fence> {
-        let mut met = Vec::new();
-        let State { content, awaited, .. } = state;
-        awaited.retain(|awaited| match content.fence(awaited.point) {
-            Some(fence) => {
-                let _ = awaited.picked.set(fence);
-                met.push(awaited.submitted.clone());
-                false
-            }
-            None => true,
-        });
-        met
-    }
-
-    fn check_local(&self, state: &State, asked: &'static str) -> Result<()> {
-        if state.page.is_none() {
-            return Ok(());
-        }
-        Err(Error::new(Stage::Release, Kind::Unsupported)
-            .asked(asked)
-            .found("one that has left the process")
-            .why("its readers could not tell it from a lie: to them points only grow")
-            .help("a new timeline"))
-    }
-}
-
-/// "Input/output error", for fences that failed without an errno.
-const EIO: u32 = 5;
-
-fn errno_of(error: &Error) -> u32 {
-    error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO)
-}
-
-fn unsubmitted(point: u64, submitted: u64) -> Error {
-    Error::new(Stage::Acquire, Kind::Timeout(Blocked::default()))
-        .asked(format!("the fence of point {point}"))
-        .found(format!("a timeline submitted up to {submitted}"))
-        .why("a fence stands for work that was submitted, so that it surely ends")
-        .help("wait until the point is submitted")
-}
-
-fn closed(point: u64) -> Error {
-    Error::new(Stage::Acquire, Kind::PeerGone)
-        .asked(format!("point {point} of a timeline"))
-        .found("that its writer has dropped it")
 }

@@ -96,13 +96,13 @@ pub fn submit(words: &impl WriteWords, point: u64) {
     words.ring(at::EVENT);
 }
 
-/// Says that a point is complete, perhaps with an error (a positive errno below 4096). One that nobody was told of before is
-/// submitted by that: readers take a complete point for a submitted one.
-pub fn complete(words: &impl WriteWords, point: u64, errno: Option<u32>) {
-    if let Some(errno) = errno {
+/// Says that everything up to a point is complete, and which point failed of it (a positive errno below 4096). A point that nobody was
+/// told of before is submitted by that: readers take a complete point for a submitted one.
+pub fn complete(words: &impl WriteWords, completed: u64, failed: Option<(u64, u32)>) {
+    if let Some((point, errno)) = failed {
         fail(words, point, errno);
     }
-    words.store64(at::COMPLETED, point);
+    words.store64(at::COMPLETED, completed);
     words.ring(at::EVENT);
 }
 

@@ -8,7 +8,8 @@ use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
 use handover_sys::eventfd;
 
-use super::{Awaited, Inner, Reached, Reader, unsubmitted};
+use super::state::{Awaited, Inner, unsubmitted};
+use super::{Reached, Reader};
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::event::Listener;
@@ -144,10 +145,13 @@ impl Promise {
     /// [`Kind::Os`]: no descriptor left, or no thread.
     pub fn descriptor(&self, reached: Reached) -> Result<Awaiting> {
         let descriptor = Arc::new(eventfd::create().map_err(os(Stage::Acquire, "make an eventfd"))?);
-        let theirs = Arc::clone(&descriptor);
+        // Weak: what is called is forgotten at the next registration only, and must not keep the descriptor until then.
+        let theirs = Arc::downgrade(&descriptor);
         let registered = self.on_reached(reached, move |_| {
-            // A full counter is readable already.
-            let _ = eventfd::signal(&*theirs);
+            if let Some(descriptor) = theirs.upgrade() {
+                // A full counter is readable already.
+                let _ = eventfd::signal(&*descriptor);
+            }
         })?;
         Ok(Awaiting { descriptor, _registered: registered })
     }

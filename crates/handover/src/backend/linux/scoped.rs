@@ -43,21 +43,16 @@ struct Known {
 }
 
 impl Scoped {
-    /// Remembers a fence that was attached, if it can be told from others, and if there is anything to tell it from: cells that it
-    /// was not for. Where there is no descriptor left it is forgotten, and so waited for by all.
+    /// Remembers a fence that was attached to a surface with cells, if it can be told from others. Where there is no descriptor left it is forgotten, and so waited for by all.
     pub(crate) fn attached(&self, surface: u32, usage: Usage, region: Region, fence: &SyncFile) {
         let mut all = lock(&self.0);
         all.retain(|known| known.fence.is_pending());
-        if region.is_whole() && all.is_empty() {
-            return;
-        }
         let private = |fence: &sync_file::Fence| PRIVATE_CONTEXTS.contains(&fence.driver.as_str());
         let is_private = fence.info().is_ok_and(|info| info.fences.iter().all(private));
         match fence.try_clone() {
             Ok(fence) if is_private => all.push(Known { surface, usage, region, fence }),
-            Ok(_) => {}
-            // A fence that is known for some cells may be this one, attached for others.
-            Err(_) => all.retain(|known| known.surface != surface),
+            // It may hold one of those that are known for some cells, attached for others now.
+            _ => all.retain(|known| known.surface != surface),
         }
     }
 

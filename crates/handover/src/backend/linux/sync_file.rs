@@ -55,7 +55,7 @@ impl SyncFile {
 
     /// Is some of it pending? By poll: the status of several fences is 0 for ever on some kernels.
     pub(crate) fn is_pending(&self) -> bool {
-        poll::wait_readable(&self.0, Some(handover_sys::clock::Monotonic(0))).is_ok_and(|ended| !ended)
+        poll::wait_readable(&self.0, Some(handover_sys::clock::Monotonic(0))).map_or(true, |ended| !ended)
     }
 
     /// How many fences there are. One that has ended since it was made still counts.

@@ -132,8 +132,9 @@ impl Watcher {
                 look_at_owners = Monotonic::now().saturating_add(SLICE);
             }
             let mut words = self.look(slice_over);
-            words.extend(self.look_at_fences(slice_over));
-            self.sleep(changed, &words, self.first_deadline(look_at_owners));
+            let mut by_looking = false;
+            words.extend(self.look_at_fences(slice_over, &mut by_looking));
+            self.sleep(changed, &words, by_looking, self.first_deadline(look_at_owners));
         }
     }
 
@@ -168,7 +169,9 @@ impl Watcher {
     }
 
     /// The same for fences. Those that have ended tell their listeners, which may register others: no lock is held.
-    fn look_at_fences(&self, at_owners: bool) -> Vec<(SleepOn, u32)> {
+    ///
+    /// `by_looking`: set where one of them has no word to sleep on.
+    fn look_at_fences(&self, at_owners: bool, by_looking: &mut bool) -> Vec<(SleepOn, u32)> {
         let mut words: Vec<(SleepOn, u32)> = Vec::new();
         let mut fences = std::mem::take(&mut *lock(&self.fences));
         fences.retain(|fence| {
@@ -199,6 +202,7 @@ impl Watcher {
             if !pending {
                 words.truncate(before);
             }
+            *by_looking |= pending && words.len() == before;
             pending
         });
         lock(&self.fences).append(&mut fences);
@@ -211,12 +215,12 @@ impl Watcher {
         deadlines.map_or(look_at_owners, |deadline| deadline.min(look_at_owners))
     }
 
-    fn sleep(&self, changed: u32, words: &[(SleepOn, u32)], look_at_owners: Monotonic) {
+    fn sleep(&self, changed: u32, words: &[(SleepOn, u32)], by_looking: bool, look_at_owners: Monotonic) {
         let mut sleep_on: Vec<(futex::Word<'_>, u32)> = vec![((&self.changed).into(), changed)];
         sleep_on.extend(words.iter().take(WORDS).filter_map(|(on, expected)| Some((on.word()?, *expected))));
         let until = match words.len() {
             // Nobody waits: until somebody registers.
-            0 => None,
+            0 if !by_looking => None,
             n if n > WORDS => Some(Monotonic::now().saturating_add(LOOK)),
             _ => Some(look_at_owners),
         };

@@ -1,6 +1,6 @@
 //! Release: an entry ends, its sleepers wake; and the same for entries whose owner cannot do it any more.
 
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use handover_model::{Region, Usage};
 
@@ -14,6 +14,11 @@ use super::{Phase, Reservation, Word};
 const EOWNERDEAD: u32 = 130;
 
 impl<P: Platform, const N: usize> Reservation<P, N> {
+    /// Before an entry of ours fails: says which cells it wrote, where it stood for more. All its stores are behind it.
+    pub(super) fn narrow(&self, entry: &Entry, region: Region) {
+        self.platform.u64(Block::of(entry.surface).mask(entry.index)).store(region.bits(), Release);
+    }
+
     /// Says how an entry that is still ours will have ended; gives the phase to end it with.
     #[inline]
     pub(super) fn set_result(&self, entry: &Entry, error: Option<u32>) -> Phase {

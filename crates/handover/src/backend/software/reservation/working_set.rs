@@ -122,6 +122,9 @@ pub fn release<P: Platform, const N: usize>(set: &[impl Member<P, N>], error: Op
         if let (None, Usage::Write, Some(region)) = (error, usage, writes) {
             member.reservation().forget_failures(member.entry(), region);
         }
+        if let (Some(_), Some(region)) = (error, writes.filter(|region| *region != member.wish().region)) {
+            member.reservation().narrow(member.entry(), region);
+        }
         member.reservation().set_result(member.entry(), error)
     })
 }
