@@ -214,6 +214,9 @@ impl Memory {
             if now >= slice || late {
                 // Deadlines shorter than a slice must not hide a death for ever.
                 self.look_at_writer(words);
+                if self.look(words, point).is_over(submission_is_enough) {
+                    return;
+                }
                 slice = now.saturating_add(SLICE);
             }
             if late || is_given_up() {

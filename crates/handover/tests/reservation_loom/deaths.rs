@@ -8,8 +8,9 @@ use handover::backend::software::reservation::Attach;
 use handover_model::{Region, Usage};
 use loom::thread;
 
+use super::explore::explore;
 use super::machine::{Machine, SURFACES, until_death};
-use super::models::{ALL, NEVER, ONE, attach, content, explore, release, touch, turn, wait, wish};
+use super::models::{ALL, NEVER, ONE, attach, content, release, touch, turn, wait, wish};
 use super::sites::{Doing, Flaw};
 
 /// A writer dies before operation `left` of its turn. The other goes on, is told of what may be torn, and nothing stays.

@@ -6,13 +6,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod deaths;
+mod explore;
 mod machine;
 mod models;
 mod sites;
 mod words;
 
 use deaths::{die_at_each_step, joiner_dies_at_each_step, reapers, rejoin};
-use models::{BOTH, Model, ONE, OPPOSITE, explore, full, looked_at, opposite, recycled, replaced, torn, two, wake};
+use explore::explore;
+use models::{BOTH, Model, ONE, OPPOSITE, full, looked_at, opposite, recycled, replaced, torn, two, wake};
 use sites::Site::*;
 use sites::{Flaw, Site};
 

@@ -1,8 +1,7 @@
 //! The cases loom explores: who stands in which line, and what must hold.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use handover::backend::software::reservation::platform::Platform as _;
 use handover::backend::software::reservation::working_set::{self, Attached, Seat};
@@ -30,32 +29,6 @@ pub(crate) static BOTH: [Attach; 2] = [write(0), write(1)];
 pub(crate) static OPPOSITE: [Attach; 2] = [write(1), write(0)];
 
 pub(crate) type Model = fn(Flaw);
-
-/// Explores a model; gives how many executions that took, or what went wrong in one.
-pub(crate) fn explore(
-    preemptions: usize,
-    flaw: Flaw,
-    model: impl Fn(Flaw) + Send + Sync + 'static,
-) -> Result<usize, String> {
-    let executions = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&executions);
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.max_branches = 10_000;
-    // A thread of its own: loom does not say what its state is after a panic.
-    let explored = std::thread::spawn(move || {
-        builder.check(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            model(flaw);
-        });
-    });
-    match explored.join() {
-        Ok(()) => Ok(executions.load(Ordering::SeqCst)),
-        Err(why) => {
-            Err(why.downcast::<String>().map_or_else(|why| format!("{:?}", why.downcast::<&str>()), |text| *text))
-        }
-    }
-}
 
 const fn write(surface: u32) -> Attach {
     Attach { surface, usage: W, region: Region::WHOLE, lease: true, context: 0, seq: 0 }
