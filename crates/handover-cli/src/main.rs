@@ -61,7 +61,8 @@ unless a pipeline says so. It may have a camera, a video output and a screen, wh
 participants that draw by Vulkan, windows of the Wayland compositor that runs, and Wayland clients of somebody else's.
 
 A scenario, which `handover explain` computes, runs too: its owners are processes, its engines queues, its jobs sleep and draw. \
-What they waited for is measured beside what is predicted, and readers check every pixel, so that a fence that is left out shows.";
+What they waited for is measured beside what is predicted. Readers check every pixel whose writer is certain, what is left in the end \
+is checked too, and so is the order in which jobs started and ended: a fence that is left out shows.";
 
 const AFTER_RUN: &str = "\
 Examples:
@@ -91,8 +92,8 @@ Results in DIR:
 
 Exit codes:
   0    complete
-  1    a participant died or failed, a reader got fewer frames or found wrong pixels; the message names it and its stage,
-       the results up to there are kept
+  1    a participant died or failed, a reader got fewer frames or found wrong pixels, a job started too early; the message
+       names it and its stage, the results up to there are kept
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
 
@@ -115,6 +116,7 @@ Models:
 Examples:
   handover explain --all                     the shipped scenarios, as a table
   handover explain s08 --svg s08.svg         one of them, and a picture
+  handover explain out/report.json           what `handover run` did, with the times it took, under every model
   handover explain mine.toml --json | jq '.programs[0].models[] | {model, makespan}'
 
 Exit codes:
@@ -188,7 +190,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 #[derive(Debug, Args)]
 struct Explain {
-    /// A scenario file, or the name of a shipped one: s01, s02, s02b, s03, s05 to s13, s15.
+    /// A scenario file, or the name of a shipped one: s01, s02, s02b, s03, s05 to s13, s15, and those of `run`. Or the report.json of a
+    /// run: then jobs take as long as they did.
     #[arg(value_name = "SCENARIO.toml", required_unless_present = "all", conflicts_with = "all")]
     scenario: Option<PathBuf>,
     /// The makespans of all shipped scenarios, as a table.

@@ -6,11 +6,15 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Signals, as bytes in a socket: one of them can wake a poll.
+///
+/// One that comes when this is dropped is ignored, and does not end the process: the handler stays. So whoever has several things to
+/// do registers once and lends it.
 #[derive(Debug)]
-pub(crate) struct Signals(Vec<(i32, UnixStream)>);
+pub(crate) struct Signals(Vec<(i32, UnixStream, SigId)>);
 
 impl Signals {
     /// All three, except those that whoever started us wants ignored: `nohup` means it.
@@ -20,8 +24,8 @@ impl Signals {
         let one = |signal| {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal, theirs)?;
-            Ok((signal, ours))
+            let registered = signal_hook::low_level::pipe::register(signal, theirs)?;
+            Ok((signal, ours, registered))
         };
         let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
         heard.map(one).collect::<std::io::Result<_>>().map(Self)
@@ -30,7 +34,7 @@ impl Signals {
     /// Every signal since the last look.
     pub(crate) fn take(&mut self) -> Vec<i32> {
         let mut taken = Vec::new();
-        for (signal, socket) in &mut self.0 {
+        for (signal, socket, _) in &mut self.0 {
             let mut bytes = [0; 16];
             while let Ok(count @ 1..) = socket.read(&mut bytes) {
                 taken.extend(std::iter::repeat_n(*signal, count));
@@ -41,7 +45,7 @@ impl Signals {
 
     /// What becomes readable when one comes.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.iter().map(|(_, socket)| socket.as_fd())
+        self.0.iter().map(|(_, socket, _)| socket.as_fd())
     }
 
     /// Sleeps so long, or until one comes.
@@ -51,6 +55,14 @@ impl Signals {
         let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
         // Interrupted or refused, the caller looks earlier than planned.
         let _ = poll(&mut waiting, Some(&limit));
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (.., registered) in &self.0 {
+            signal_hook::low_level::unregister(*registered);
+        }
     }
 }
 

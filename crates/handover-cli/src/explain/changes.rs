@@ -8,8 +8,8 @@ use super::rules::{Contract, Model, Rules, Trust};
 use super::schedule::walk;
 use super::waits::{Findings, Truth};
 
-/// Jobs that may be scheduled to try changes, for one model. A scenario with many jobs tries fewer.
-const BUDGET: usize = 300_000;
+/// Jobs and uses of buffers that may be scheduled to try changes, for one model. A scenario with many of them tries fewer.
+const BUDGET: usize = 1_000_000;
 /// Changes that are tried for one model, however small it is.
 const MOST: usize = 20;
 
@@ -99,7 +99,7 @@ pub(super) fn tries(program: &Program, graph: &Graph, model: Model, findings: &F
         let fitting = kinds.into_iter().filter(|(_, fits)| *fits).map(|(kind, _)| (number, kind));
         wanted.extend(fitting.filter(|change| seen.insert(*change)));
     }
-    let room = (BUDGET / graph.len().max(1)).clamp(1, MOST);
+    let room = (BUDGET / graph.size().max(1)).clamp(1, MOST);
     let left_out = wanted.len().saturating_sub(room);
     let mut changes: Vec<Change> = wanted
         .into_iter()
@@ -119,7 +119,7 @@ pub(super) fn tries(program: &Program, graph: &Graph, model: Model, findings: &F
 fn apply(program: &Program, graph: &Graph, rules: Rules, buffer: usize, kind: Kind) -> u64 {
     let changed = match kind {
         Kind::HonestRead => Rules { shared_reads: true, ..rules },
-        Kind::ImportInsteadOfWrite => Rules { trust: Trust::Writers, ..rules },
+        Kind::ImportInsteadOfWrite => Rules { writers: true, ..rules },
         Kind::Regions => Rules { regions: true, ..rules },
         Kind::Explicit => Rules { trust: Trust::Everybody, ..rules },
         Kind::Split => {

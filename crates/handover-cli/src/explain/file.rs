@@ -23,6 +23,9 @@ pub(super) struct File {
     /// For `handover run` alone, which reads it itself.
     #[serde(rename = "run")]
     pub(super) _run: Option<IgnoredAny>,
+    /// Bytes that names may have besides those of a file: a job of a run is called "draw #12".
+    #[serde(skip)]
+    pub(super) longer: usize,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,9 @@ pub(crate) const NAMED: u32 = u32::MAX;
 #[derive(Debug, Clone)]
 pub struct Graph {
     pub(crate) jobs: Vec<Node>,
+    /// Of one job by buffer, each once.
     uses: Vec<Use>,
+    /// Of one job by buffer, those that the program names last.
     dependencies: Vec<Dependency>,
     /// Of each buffer: its number in the program, and a bit for each region.
     pub(crate) buffers: Vec<(u32, u64)>,
@@ -66,25 +68,34 @@ impl Graph {
             passing: program.passing,
         };
         let mut truth = Truth::of(&graph.buffers, graph.engines);
+        // Of each buffer: the last job that used it, and where that stands. A job may have thousands of accesses.
+        let mut latest = vec![(u32::MAX, 0_usize); graph.buffers.len()];
         for frame in 0..program.frames {
             for (number, job) in program.jobs.iter().enumerate() {
+                let this = graph.jobs.len() as u32;
                 let first_use = graph.uses.len();
                 for access in &job.accesses {
                     let Some((first, ring)) = firsts.get(access.buffer) else { continue };
                     let buffer = first + frame % ring;
                     let (reads, writes) = if access.writes { (0, access.regions) } else { (access.regions, 0) };
-                    match graph.uses.iter_mut().skip(first_use).find(|same| same.buffer == buffer) {
+                    let Some(known) = latest.get_mut(buffer as usize) else { continue };
+                    match graph.uses.get_mut(known.1).filter(|_| known.0 == this) {
                         Some(same) => (same.reads, same.writes) = (same.reads | reads, same.writes | writes),
-                        None => graph.uses.push(Use { buffer, reads, writes }),
+                        None => {
+                            *known = (this, graph.uses.len());
+                            graph.uses.push(Use { buffer, reads, writes });
+                        }
                     }
                 }
-                let this = graph.jobs.len() as u32;
+                if let Some(uses) = graph.uses.get_mut(first_use..) {
+                    uses.sort_unstable_by_key(|used| used.buffer);
+                }
                 let first_dependency = graph.dependencies.len();
+                let uses = graph.uses.get(first_use..).unwrap_or_default();
+                truth.submit(this, job.engine as u32, job.after.is_some(), uses, &mut graph.dependencies);
                 let before = this - number as u32;
                 let named = job.after.iter().flatten().map(|on| Dependency { on: before + *on as u32, buffer: NAMED });
                 graph.dependencies.extend(named);
-                let uses = graph.uses.get(first_use..).unwrap_or_default();
-                truth.submit(this, job.engine as u32, job.after.is_some(), uses, &mut graph.dependencies);
                 graph.jobs.push(Node {
                     job: number as u32,
                     frame,
@@ -108,6 +119,20 @@ impl Graph {
         self.dependencies.get(node.dependencies.0 as usize..node.dependencies.1 as usize).unwrap_or_default()
     }
 
+    /// What a job does to one buffer.
+    pub(super) fn used(&self, node: &Node, buffer: u32) -> Option<&Use> {
+        let uses = self.uses(node);
+        uses.binary_search_by_key(&buffer, |used| used.buffer).ok().and_then(|index| uses.get(index))
+    }
+
+    /// The true dependencies of a job over one buffer, or those that the program names ([`NAMED`]).
+    pub(super) fn dependencies_over(&self, node: &Node, buffer: u32) -> &[Dependency] {
+        let all = self.dependencies(node);
+        let first = all.partition_point(|on| on.buffer < buffer);
+        let end = all.partition_point(|on| on.buffer <= buffer);
+        all.get(first..end).unwrap_or_default()
+    }
+
     pub(crate) fn node(&self, job: u32) -> Option<&Node> {
         self.jobs.get(job as usize)
     }
@@ -121,6 +146,11 @@ impl Graph {
     /// Jobs of all frames.
     pub fn len(&self) -> usize {
         self.jobs.len()
+    }
+
+    /// How much there is to do to schedule it once: jobs, and what they use.
+    pub(super) fn size(&self) -> usize {
+        self.jobs.len() + self.uses.len()
     }
 
     /// Is there nothing to do?

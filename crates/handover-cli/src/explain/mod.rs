@@ -33,6 +33,9 @@
 //! `[threads]`, with `counts`, `write`, `read`, `interleavings` and `seed`: each exports the fences of one buffer, submits a read and
 //! imports its fence, in random interleavings.
 //!
+//! The report of a run is a scenario too: its jobs take as long as they did. Of a pipeline's report each participant is a job that takes
+//! the mean of its work for a frame.
+//!
 //! # Contract
 //!
 //! Everything is submitted at 0, in the listed order, to in-order queues. No model starts a job before all that it truly depends on
@@ -43,30 +46,38 @@ mod changes;
 mod cycle;
 mod file;
 mod graph;
+mod json;
+mod limits;
 mod load;
+mod picture;
 mod program;
+mod recorded;
 mod report;
 mod reservation;
 mod resolve;
 mod rules;
+mod runs;
 mod schedule;
+mod shipped;
 mod svg;
 mod threads;
 mod waits;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::run::{FAILED, REFUSED};
+use json::Explained;
 
 pub use all::Row;
 pub use changes::{Change, Kind, Tried};
 pub use graph::Graph;
 pub(crate) use graph::{NAMED, bits};
 pub use program::{Access, Buffer, Job, Program, Scenario, Threads, Variant, Work};
+pub(crate) use recorded::Recorded;
 pub use report::Explanation;
 #[doc(hidden)]
 pub use rules::Contract;
@@ -75,26 +86,10 @@ pub use rules::{Model, Rules, Trust};
 pub use schedule::schedule_under;
 pub(crate) use schedule::walk;
 pub use schedule::{Schedule, schedule};
+pub use shipped::SHIPPED;
+pub(crate) use shipped::shipped;
 pub use threads::{Outcome, Policy};
 pub use waits::{FalseWait, Findings, Truth};
-
-/// The scenarios that the program carries, by name.
-pub const SHIPPED: [(&str, &str); 14] = [
-    ("s01", include_str!("../../scenarios/s01.toml")),
-    ("s02", include_str!("../../scenarios/s02.toml")),
-    ("s02b", include_str!("../../scenarios/s02b.toml")),
-    ("s03", include_str!("../../scenarios/s03.toml")),
-    ("s05", include_str!("../../scenarios/s05.toml")),
-    ("s06", include_str!("../../scenarios/s06.toml")),
-    ("s07", include_str!("../../scenarios/s07.toml")),
-    ("s08", include_str!("../../scenarios/s08.toml")),
-    ("s09", include_str!("../../scenarios/s09.toml")),
-    ("s10", include_str!("../../scenarios/s10.toml")),
-    ("s11", include_str!("../../scenarios/s11.toml")),
-    ("s12", include_str!("../../scenarios/s12.toml")),
-    ("s13", include_str!("../../scenarios/s13.toml")),
-    ("s15", include_str!("../../scenarios/s15.toml")),
-];
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -113,7 +108,7 @@ pub struct Arguments {
 pub fn explain(arguments: &Arguments) -> ExitCode {
     let outcome = match &arguments.scenario {
         Some(path) => match Scenario::load(path) {
-            Ok(scenario) => one(&scenario, arguments),
+            Ok(scenario) => one(&scenario, path, arguments),
             Err(error) => return refuse(&error.render(arguments.colours)),
         },
         None => all(arguments),
@@ -138,7 +133,7 @@ fn refuse(text: &str) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-fn one(scenario: &Scenario, arguments: &Arguments) -> Result<(), Failure> {
+fn one(scenario: &Scenario, path: &Path, arguments: &Arguments) -> Result<(), Failure> {
     match &scenario.work {
         Work::Threads(threads) => {
             if arguments.svg.is_some() {
@@ -148,29 +143,28 @@ fn one(scenario: &Scenario, arguments: &Arguments) -> Result<(), Failure> {
                 )));
             }
             if arguments.json {
-                return print_json(&named(scenario, "threads", all::threads_value(threads)));
+                return print_json(&Explained::threads(scenario, threads));
             }
             print(&all::threads_text(scenario, threads));
         }
         Work::Jobs(variants) => {
+            if let Some(svg) = arguments.svg.as_ref().filter(|svg| picture::same_file(svg, path)) {
+                let text = format!("the picture {} would replace the input {}", svg.display(), path.display());
+                return Err(Failure::Refused(text));
+            }
             let explanations: Vec<Explanation> = variants.iter().map(Explanation::of).collect();
             if let Some(path) = &arguments.svg {
-                let picture = svg::draw(scenario, &explanations);
+                let drawn = svg::draw(scenario, &explanations);
                 let failed = |error| Failure::Failed(format!("the picture {}: {error}", path.display()));
-                std::fs::write(path, picture).map_err(failed)?;
+                picture::write(path, &drawn).map_err(failed)?;
             }
             if arguments.json {
-                let programs = explanations.iter().map(Explanation::value).collect();
-                return print_json(&named(scenario, "programs", programs));
+                return print_json(&Explained::programs(scenario, &explanations));
             }
             explanations.iter().for_each(|explanation| print(&explanation.text(scenario)));
         }
     }
     Ok(())
-}
-
-fn named(scenario: &Scenario, key: &str, value: Value) -> Value {
-    json!({ "name": scenario.name, "title": scenario.title, "unit": scenario.unit, key: value })
 }
 
 fn all(arguments: &Arguments) -> Result<(), Failure> {
@@ -186,14 +180,16 @@ fn all(arguments: &Arguments) -> Result<(), Failure> {
         print(&all::text(&scenarios));
         return Ok(());
     }
-    let values = scenarios.iter().map(|scenario| match &scenario.work {
-        Work::Threads(threads) => named(scenario, "threads", all::threads_value(threads)),
-        Work::Jobs(variants) => {
-            let programs = variants.iter().map(|variant| Explanation::of(variant).value()).collect();
-            named(scenario, "programs", programs)
-        }
+    let explained = scenarios.iter().map(|scenario| match &scenario.work {
+        Work::Threads(_) => Vec::new(),
+        Work::Jobs(variants) => variants.iter().map(Explanation::of).collect::<Vec<_>>(),
     });
-    print_json(&values.collect())
+    let explained: Vec<Vec<Explanation>> = explained.collect();
+    let values = scenarios.iter().zip(&explained).map(|(scenario, explanations)| match &scenario.work {
+        Work::Threads(threads) => Explained::threads(scenario, threads),
+        Work::Jobs(_) => Explained::programs(scenario, explanations),
+    });
+    print_json(&values.collect::<Vec<_>>())
 }
 
 /// Whoever closed the pipe has seen enough.
@@ -201,8 +197,6 @@ fn print(text: &str) {
     let _ = write!(anstream::stdout(), "{text}");
 }
 
-fn print_json(value: &Value) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(format!("the report: {error}")))?;
-    let _ = writeln!(std::io::stdout(), "{text}");
-    Ok(())
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    json::print(value).map_err(|error| Failure::Failed(format!("standard output: {error}")))
 }

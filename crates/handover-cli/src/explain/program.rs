@@ -31,7 +31,8 @@ pub struct Variant {
     pub program: Program,
 }
 
-/// Jobs, in the order of their submission. Every index is in range, and the sum of all durations is a `u64`.
+/// Jobs, in the order of their submission. Every index is in range, the sum of all durations is a `u64`, and all frames together have
+/// at most a million jobs and four million accesses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
     /// In-order queues, by name.

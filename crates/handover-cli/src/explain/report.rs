@@ -1,9 +1,8 @@
-//! What one program does under every model: the text for people, and the JSON.
+//! What one program does under every model, as text for people.
 
 use std::fmt::Write as _;
 
 use anstyle::Style;
-use serde_json::{Value, json};
 
 use super::changes::{Tried, tries};
 use super::graph::Graph;
@@ -196,64 +195,10 @@ impl Explanation {
             names => format!("{}, {}", buffer.name, names.join(" + ")),
         }
     }
-
-    /// For programs.
-    pub(super) fn value(&self) -> Value {
-        json!({
-            "variant": self.label,
-            "critical_path": self.critical_path,
-            "models": self.models.iter().map(|(model, findings, tried)| json!({
-                "model": model.name(),
-                "title": model.title(),
-                "kind": model.kind(),
-                "makespan": findings.makespan,
-                "held": findings.held,
-                "passing": findings.passing,
-                "jobs": self.jobs(findings),
-                "false_waits": findings.waits.iter().map(|wait| self.wait(wait)).collect::<Vec<_>>(),
-                "changes": tried.changes.iter().map(|change| json!({
-                    "change": change.kind.title(),
-                    "buffer": self.program.buffers.get(change.buffer).map(|buffer| &buffer.name),
-                    "makespan": change.makespan,
-                    "gain": change.gain,
-                })).collect::<Vec<_>>(),
-                "changes_not_tried": tried.left_out,
-            })).collect::<Vec<_>>(),
-        })
-    }
-
-    fn jobs(&self, findings: &Findings) -> Vec<Value> {
-        let jobs = self.graph.jobs.iter().zip(&findings.spans);
-        jobs.map(|(node, (start, end))| {
-            json!({
-                "job": self.job(node.job as usize),
-                "frame": node.frame,
-                "engine": self.program.engines.get(node.engine as usize),
-                "start": start,
-                "end": end,
-            })
-        })
-        .collect()
-    }
-
-    fn wait(&self, wait: &FalseWait) -> Value {
-        let buffer = wait.buffer.and_then(|number| self.program.buffers.get(number));
-        json!({
-            "waiter": self.job(wait.waiter),
-            "on": self.job(wait.on),
-            "buffer": buffer.map(|buffer| &buffer.name),
-            "regions": buffer.map(|buffer| regions(buffer, wait.regions)),
-            "usage": wait.usage(),
-            "why_false": wait.truth.why(),
-            "times": wait.times,
-            "total": wait.total,
-            "longest": wait.longest,
-        })
-    }
 }
 
 /// The names of regions; none for all of the buffer.
-fn regions(buffer: &Buffer, set: u64) -> Vec<&str> {
+pub(super) fn regions(buffer: &Buffer, set: u64) -> Vec<&str> {
     if set == buffer.whole() {
         return Vec::new();
     }

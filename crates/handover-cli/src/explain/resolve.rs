@@ -12,16 +12,11 @@ use crate::pipeline::{Diagnostic, Diagnostics};
 /// Bytes in a name, and in a title.
 const MAX_NAME: usize = 48;
 const MAX_TITLE: usize = 160;
-/// Jobs of all frames together.
-const MAX_JOBS: u64 = 1_000_000;
 const MAX_ENGINES: usize = 256;
-const MAX_BUFFERS: usize = 4096;
 const MAX_REGIONS: usize = 64;
 const MAX_RING: i64 = 64;
 /// Sizes of a ring that one file can try.
 const MAX_SIZES: usize = 8;
-/// Regions and buffers of all rings together: each has a state of its own.
-const MAX_CELLS: u64 = 1_000_000;
 /// Things that one file can be told are wrong with it.
 const MAX_SHOWN: usize = 32;
 const MAX_THREADS: i64 = 1024;
@@ -30,7 +25,7 @@ const MAX_STEPS: i64 = 100_000_000;
 
 /// All of the file. What is wrong goes to `diagnostics`.
 pub(super) fn resolve(raw: &File, diagnostics: &mut Diagnostics) -> Scenario {
-    let mut resolver = Resolver { diagnostics };
+    let mut resolver = Resolver { diagnostics, longer: raw.longer };
     resolver.name(&raw.name, MAX_NAME);
     let text = |text: &Option<At<String>>| text.as_ref().map_or_else(String::new, |text| text.as_ref().clone());
     for (text, most) in [(&raw.title, MAX_TITLE), (&raw.unit, MAX_NAME)] {
@@ -52,8 +47,9 @@ pub(super) fn resolve(raw: &File, diagnostics: &mut Diagnostics) -> Scenario {
     Scenario { name: raw.name.as_ref().clone(), title: text(&raw.title), unit: text(&raw.unit), work }
 }
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     diagnostics: &'a mut Diagnostics,
+    longer: usize,
 }
 
 /// Names and their indices, and where each was said first.
@@ -79,7 +75,7 @@ impl Names {
 }
 
 impl Resolver<'_> {
-    fn push(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
         if !self.is_full() {
             self.diagnostics.push(diagnostic);
         }
@@ -272,44 +268,6 @@ impl Resolver<'_> {
         known
     }
 
-    /// What is too much only in total.
-    fn sums(&mut self, raw: &File, program: &Program, sizes: &[Vec<u32>]) {
-        let frames = u64::from(program.frames);
-        let jobs = (program.jobs.len() as u64).saturating_mul(frames);
-        if jobs > MAX_JOBS {
-            let place = raw.frames.as_ref().map_or_else(|| raw.name.span(), At::span);
-            let title = format!("{jobs} jobs: {} in each of {frames} frames", program.jobs.len());
-            self.push(Diagnostic::new(title, place, "").help(format!("allowed: at most {MAX_JOBS} together")));
-        }
-        let mut sum = 0_u64;
-        for (job, entry) in program.jobs.iter().zip(&raw.job) {
-            // A job waits for one passed fence at most, after all of the others.
-            let one = job.duration.checked_add(program.passing);
-            let all = one.and_then(|one| one.checked_mul(frames)).and_then(|all| sum.checked_add(all));
-            // The tools that read our JSON have signed integers.
-            let Some(all) = all.filter(|all| i64::try_from(*all).is_ok()) else {
-                let title = "the durations of all jobs together overflow";
-                let label = if frames > 1 { format!("{frames} times this one") } else { "with this one".into() };
-                let help = format!("allowed: at most {} together", i64::MAX);
-                self.push(Diagnostic::new(title, entry.as_ref().duration.span(), label).help(help));
-                break;
-            };
-            sum = all;
-        }
-        let ring = |sizes: &Vec<u32>| sizes.iter().copied().max().unwrap_or(1);
-        let cells = program
-            .buffers
-            .iter()
-            .zip(sizes)
-            .map(|(buffer, sizes)| u64::from(ring(sizes)) * u64::from(buffer.whole().count_ones()));
-        let cells: u64 = cells.sum();
-        if program.buffers.len() > MAX_BUFFERS || cells > MAX_CELLS {
-            let title = format!("{} buffers, with {cells} regions in all of their rings", program.buffers.len());
-            let help = format!("allowed: at most {MAX_BUFFERS} buffers and {MAX_CELLS} regions");
-            self.push(Diagnostic::new(title, raw.name.span(), "").help(help));
-        }
-    }
-
     fn threads(&mut self, raw: &RawThreads) -> Threads {
         let counts = raw.counts.as_ref();
         if counts.is_empty()
@@ -343,7 +301,7 @@ impl Resolver<'_> {
 
     /// Refuses names that would need a bound or an escape wherever they are shown.
     fn name(&mut self, name: &At<String>, most: usize) {
-        let text = name.as_ref();
+        let (text, most) = (name.as_ref(), most + self.longer);
         if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
             let start: String = text.chars().take(MAX_NAME).collect();
             let more = if start.len() < text.len() { "..." } else { "" };

@@ -72,7 +72,7 @@ impl Model {
 
     /// Its rules for every buffer.
     pub fn rules(self) -> Rules {
-        let rules = Rules { shared_reads: true, trust: Trust::Nobody, regions: false };
+        let rules = Rules { shared_reads: true, trust: Trust::Nobody, writers: false, regions: false };
         match self {
             Self::Exclusive => Rules { shared_reads: false, ..rules },
             Self::Shared => rules,
@@ -91,6 +91,8 @@ pub struct Rules {
     pub shared_reads: bool,
     /// Who orders itself by fences it names, instead of by the buffer.
     pub trust: Trust,
+    /// Do those who write the buffer trust each other besides? They import their results instead of writing one after the other.
+    pub writers: bool,
     /// Are the regions of the buffer told apart?
     pub regions: bool,
 }
@@ -104,8 +106,6 @@ pub enum Trust {
     Owner,
     /// Jobs of one group.
     Group,
-    /// All jobs that write the buffer: they import their results instead of writing one after the other.
-    Writers,
     /// All jobs.
     Everybody,
 }

@@ -4,7 +4,7 @@
 //! make it wait for has ended. As every wait is for an earlier job, one pass in the order of submission gives every start.
 
 use super::graph::{Dependency, Graph, NAMED, Node, Use, bits};
-use super::reservation::{Fence, Fences};
+use super::reservation::{Fence, Fences, Trusts};
 use super::rules::{Contract, Rules, Trust};
 
 /// When each job ran.
@@ -87,7 +87,7 @@ pub(crate) fn walk(
     for (job, node) in graph.jobs.iter().enumerate() {
         let job = job as u32;
         waits.clear();
-        let named = graph.dependencies(node).iter().filter(|on| on.buffer == NAMED && contract.explicit_after);
+        let named = graph.dependencies_over(node, NAMED).iter().filter(|_| contract.explicit_after);
         waits.extend(named.map(|on| (Wait::named(on.on), 0)));
         for used in graph.uses(node) {
             if let Some(state) = buffers.get_mut(used.buffer as usize) {
@@ -139,9 +139,9 @@ impl State {
         contract: &Contract,
         waits: &mut Vec<(Wait, u64)>,
     ) {
-        let label = self.label(graph, node, used.buffer);
-        if label.is_some() && contract.named_fences {
-            self.named(graph, node, used, label, waits);
+        let trust = self.trust(node, used);
+        if trust.is_some() && contract.named_fences {
+            self.named(graph, node, used, trust, waits);
         }
         let mut touched = used.reads | used.writes;
         let mut writes = if contract.promotion { used.writes } else { used.writes & !used.reads };
@@ -158,43 +158,29 @@ impl State {
             let Some(fences) = self.fences.get(bit as usize) else { continue };
             let writes = writes & (1 << bit) != 0;
             let regions = if self.rules.regions { 1 << bit } else { self.whole };
-            fences.collect(writes, label, contract, &mut |fence| {
-                let same = |(wait, _): &&mut (Wait, u64)| {
-                    wait.on == fence.job && wait.writes == writes && wait.on_writes == fence.writes
-                };
-                // Each region would bring the fence again.
-                let known = if self.rules.regions { waits.iter_mut().skip(begin).find(same) } else { None };
-                match known {
-                    Some((wait, _)) => wait.regions |= regions,
-                    None => waits.push((
-                        Wait {
-                            on: fence.job,
-                            buffer: used.buffer,
-                            regions,
-                            writes,
-                            on_writes: fence.writes,
-                            by_hand: false,
-                        },
-                        0,
-                    )),
-                }
+            fences.collect(writes, trust, contract, &mut |fence| {
+                let (on, buffer, on_writes) = (fence.job, used.buffer, fence.writes);
+                waits.push((Wait { on, buffer, regions, writes, on_writes, by_hand: false }, 0));
             });
+        }
+        if self.rules.regions {
+            merge(waits, begin);
         }
         for bit in bits(touched) {
             let Some(fences) = self.fences.get_mut(bit as usize) else { continue };
-            fences.attach(node.engine, Fence { job, label, writes: writes & (1 << bit) != 0 }, contract);
+            fences.attach(node.engine, Fence { job, trust, writes: writes & (1 << bit) != 0 }, contract);
             if !contract.every_region {
                 break;
             }
         }
     }
 
-    /// Those of the same label name their fences: exactly the true dependencies.
-    fn named(&self, graph: &Graph, node: &Node, used: &Use, label: Option<u32>, waits: &mut Vec<(Wait, u64)>) {
-        for on in graph.dependencies(node).iter().filter(|on| on.buffer == used.buffer) {
+    /// Those who trust each other name their fences: exactly the true dependencies.
+    fn named(&self, graph: &Graph, node: &Node, used: &Use, trust: Trusts, waits: &mut Vec<(Wait, u64)>) {
+        for on in graph.dependencies_over(node, used.buffer) {
             let Some(other) = graph.node(on.on) else { continue };
-            let Some(theirs) = graph.uses(other).iter().find(|theirs| theirs.buffer == used.buffer) else { continue };
-            if self.label(graph, other, used.buffer) == label {
+            let Some(theirs) = graph.used(other, used.buffer) else { continue };
+            if trust.trusts(self.trust(other, theirs)) {
                 let regions = (used.reads | used.writes) & (theirs.reads | theirs.writes);
                 let (writes, on_writes) = (used.writes & regions != 0, theirs.writes & regions != 0);
                 waits.push((Wait { on: on.on, buffer: used.buffer, regions, writes, on_writes, by_hand: true }, 0));
@@ -202,16 +188,32 @@ impl State {
         }
     }
 
-    /// Who trusts each other has the same label.
-    fn label(&self, graph: &Graph, node: &Node, buffer: u32) -> Option<u32> {
-        match self.rules.trust {
+    /// Whom a job trusts that uses the buffer so.
+    fn trust(&self, node: &Node, used: &Use) -> Trusts {
+        let label = match self.rules.trust {
             Trust::Nobody => None,
             Trust::Owner => Some(node.owner),
             Trust::Group => node.group,
-            Trust::Writers => {
-                graph.uses(node).iter().any(|used| used.buffer == buffer && used.writes != 0).then_some(0)
-            }
             Trust::Everybody => Some(0),
+        };
+        Trusts { label, writer: self.rules.writers && used.writes != 0 }
+    }
+}
+
+/// Each region of a buffer may have brought the same fence: it is one wait.
+fn merge(waits: &mut Vec<(Wait, u64)>, begin: usize) {
+    let Some(new) = waits.get_mut(begin..).filter(|new| new.len() > 1) else { return };
+    new.sort_by_key(|(wait, _)| (wait.on, wait.writes, wait.on_writes));
+    let mut merged: Vec<(Wait, u64)> = Vec::with_capacity(new.len());
+    for (wait, end) in new.iter() {
+        let same = |last: &&mut (Wait, u64)| {
+            (last.0.on, last.0.writes, last.0.on_writes) == (wait.on, wait.writes, wait.on_writes)
+        };
+        match merged.last_mut().filter(same) {
+            Some((last, _)) => last.regions |= wait.regions,
+            None => merged.push((*wait, *end)),
         }
     }
+    waits.truncate(begin);
+    waits.extend(merged);
 }

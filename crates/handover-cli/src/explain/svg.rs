@@ -3,7 +3,7 @@
 //! A row is an engine. A hatched box before a job is the time it was held up by a false wait; a dashed arrow with an open head comes
 //! from what it waited for, and says so. A solid arrow with a full head is a true wait.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::graph::{Graph, NAMED};
@@ -138,7 +138,7 @@ fn bar(graph: &Graph, step: &Step<'_>) -> Bar {
 }
 
 /// The row of each engine that has a job.
-fn rows(explanation: &Explanation, shown: usize) -> HashMap<u32, usize> {
+fn rows(explanation: &Explanation, shown: usize) -> BTreeMap<u32, usize> {
     let mut engines: Vec<u32> = explanation.graph.jobs.iter().take(shown).map(|node| node.engine).collect();
     engines.sort_unstable();
     engines.dedup();
@@ -212,7 +212,7 @@ struct Drawing<'a> {
     scenario: &'a Scenario,
     explanation: &'a Explanation,
     scale: &'a Scale,
-    rows: &'a HashMap<u32, usize>,
+    rows: &'a BTreeMap<u32, usize>,
     y: f64,
     heading: f64,
 }

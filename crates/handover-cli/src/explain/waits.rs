@@ -127,10 +127,7 @@ fn note(
 
 /// What the two jobs of a wait truly do to its buffer.
 pub(super) fn truth(graph: &Graph, job: u32, wait: &Wait) -> Truth {
-    let of = |job: u32| {
-        let node = graph.node(job)?;
-        graph.uses(node).iter().find(|used| used.buffer == wait.buffer)
-    };
+    let of = |job: u32| graph.used(graph.node(job)?, wait.buffer);
     let (Some(this), Some(other)) = (of(job), of(wait.on)) else { return Truth::Promised };
     if this.writes == 0 && other.writes == 0 {
         Truth::BothRead

@@ -18,8 +18,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::message::{Command, Event, Line, Part, Ran, Submit, Sync};
+use super::message::{Command, Event, Line, Ran, Seen, Submit, Sync};
 use super::plan::{Plan, Step};
+use super::stamp::look_at_last;
 use crate::run::process::{End, Process};
 use crate::signals::Signals;
 
@@ -33,6 +34,8 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Outcome {
     /// When the gate opened, in nanoseconds on `CLOCK_MONOTONIC`.
     pub(super) zero: u64,
+    /// When each job was submitted, by number: nanoseconds on `CLOCK_MONOTONIC`.
+    pub(super) submitted: HashMap<u32, u64>,
     /// How each job went that was heard of, by number.
     pub(super) ran: HashMap<u32, Ran>,
     /// What the reservations held after each step that was taken.
@@ -41,6 +44,8 @@ pub(super) struct Outcome {
     pub(super) held: Vec<Held>,
     /// Jobs whose fences are in no reservation although they should be.
     pub(super) unattached: Vec<u32>,
+    /// Cells that did not hold their last writer's pixels when all had ended.
+    pub(super) left: Vec<Seen>,
     pub(super) ended: Ended,
 }
 
@@ -52,8 +57,8 @@ pub(super) enum Ended {
     /// Who died or failed, and how.
     Death(Death),
     Signal(i32),
-    /// It took much too long.
-    Late,
+    /// It took much too long. Whose jobs were not done, and the first of each.
+    Late(Vec<(String, u32)>),
 }
 
 /// A worker that did not come to a good end by itself.
@@ -103,8 +108,12 @@ impl Held {
 ///
 /// # Errors
 /// In words: something could not be started. What had started is gone again.
-pub(super) fn conduct(plan: &Plan, surfaces: &[Surface], work: Duration) -> Result<Outcome, String> {
-    let signals = Signals::register().map_err(|error| format!("signals cannot be heard: {error}"))?;
+pub(super) fn conduct(
+    plan: &Plan,
+    surfaces: &[Surface],
+    work: Duration,
+    signals: &mut Signals,
+) -> Result<Outcome, String> {
     let mut gate = Gate::close()?;
     let deadline = Monotonic::now().saturating_add(work).saturating_add(PATIENCE);
     let processes = plan.workers.iter().map(|worker| Process::start_with(&worker.name, &["--jobs"]));
@@ -115,7 +124,14 @@ pub(super) fn conduct(plan: &Plan, surfaces: &[Surface], work: Duration) -> Resu
         Parent { plan, surfaces, processes, inbox, signals, late, outcome: Outcome::default(), told: HashMap::new() };
     match parent.play(&mut gate, deadline) {
         Ok(()) => {}
-        Err(Stop::Ended(ended)) => parent.outcome.ended = ended,
+        Err(Stop::Ended(ended)) => {
+            parent.listen();
+            parent.note_all();
+            parent.outcome.ended = match ended {
+                Ended::Late(_) => Ended::Late(parent.open()),
+                ended => ended,
+            };
+        }
         Err(Stop::Broken(trouble)) => return Err(trouble),
     }
     // Whoever is left is killed and collected with its process.
@@ -144,7 +160,7 @@ struct Parent<'a> {
     processes: Vec<Process>,
     /// What each has said and nobody has asked for yet.
     inbox: Vec<VecDeque<(Event, Vec<OwnedFd>)>>,
-    signals: Signals,
+    signals: &'a mut Signals,
     late: Instant,
     outcome: Outcome,
     /// Who said itself what went wrong.
@@ -168,18 +184,8 @@ impl Parent<'_> {
     /// Everybody gets its part, then surfaces, the gate, and the timelines of others.
     fn set_up(&mut self, gate: &Gate, deadline: Monotonic) -> Next {
         for (index, worker) in self.plan.workers.iter().enumerate() {
-            let engines = worker.engines.iter().map(|(number, name)| (*number, name.clone())).collect();
-            let part = Part {
-                name: worker.name.clone(),
-                sync: worker.sync,
-                policy: worker.policy,
-                engines,
-                releases: worker.releases.iter().copied().collect(),
-                surfaces: worker.surfaces.len() as u32,
-                lines: worker.lines.len() as u32,
-                deadline: deadline.0,
-            };
-            let bytes = serde_json::to_vec(&part).map_err(|error| format!("the part of {}: {error}", worker.name))?;
+            let bytes = serde_json::to_vec(&worker.part(deadline.0))
+                .map_err(|error| format!("the part of {}: {error}", worker.name))?;
             let process = self.process(index)?;
             process.tell(&bytes, &[process.page()])?;
             for (number, writes) in &worker.surfaces {
@@ -216,29 +222,17 @@ impl Parent<'_> {
     }
 
     fn take(&mut self, number: usize, step: &Step) -> Next {
-        let (by, command, concerned) = match step {
-            Step::Submit(by, submit) => {
-                let concerned = submit.set.iter().map(|touch| touch.surface).collect();
-                (*by, Command::Submit(submit.clone()), concerned)
-            }
-            Step::Import { by, of, on, .. } => (*by, Command::Import { of: *of, on: *on }, vec![on.surface]),
-            Step::Release { by, export, after, surface, point, .. } => {
-                let (export, after, surface, point) = (*export, after.clone(), *surface, *point);
-                (*by, Command::Release { export, after, surface, point }, vec![surface])
-            }
-            Step::Thread(by, thread) => (*by, Command::Thread(*thread), vec![thread.surface]),
-        };
+        let (by, command, concerned) = step.command();
         self.tell(by, &command, &[])?;
         let (event, _) = self.answer(by)?;
-        if let (Step::Submit(by, submit), Event::Submitted { context, seq, .. }) = (step, event)
-            && self.plan.workers.get(*by).is_some_and(|worker| worker.sync == Sync::Implicit)
-            && !self.is_attached(submit, (context, seq))
-        {
-            self.outcome.unattached.push(submit.job);
+        if let (Step::Submit(by, submit), Event::Submitted { at, context, seq }) = (step, event) {
+            self.outcome.submitted.insert(submit.job, at);
+            let implicit = self.plan.workers.get(*by).is_some_and(|worker| worker.sync == Sync::Implicit);
+            if implicit && !self.is_attached(submit, (context, seq)) {
+                self.outcome.unattached.push(submit.job);
+            }
         }
         let held = |surface: u32| Some((surface, Held::of(&self.surfaces.get(surface as usize)?.pending())));
-        let mut concerned: Vec<u32> = concerned;
-        concerned.dedup();
         let held = concerned.into_iter().filter_map(held).collect();
         self.outcome.steps.push(Taken { step: number, held });
         Ok(())
@@ -276,13 +270,7 @@ impl Parent<'_> {
     fn hear_all(&mut self) -> Next {
         let mut done = 0;
         loop {
-            for (event, _) in self.inbox.iter_mut().flat_map(|inbox| inbox.drain(..)) {
-                match event {
-                    Event::Ran(ran) => drop(self.outcome.ran.insert(ran.job, ran)),
-                    Event::Done => done += 1,
-                    _ => {}
-                }
-            }
+            done += self.note_all();
             if done == self.processes.len() {
                 done = 0;
                 for worker in 0..self.processes.len() {
@@ -290,23 +278,56 @@ impl Parent<'_> {
                 }
             }
             if self.processes.iter().all(Process::has_ended) {
-                return Ok(());
+                return Ok(self.look()?);
             }
             self.pump()?;
         }
     }
 
+    /// Takes what was said, and gives how many are done.
+    fn note_all(&mut self) -> usize {
+        let mut done = 0;
+        for (event, _) in self.inbox.iter_mut().flat_map(|inbox| inbox.drain(..)) {
+            match event {
+                Event::Ran(ran) => drop(self.outcome.ran.insert(ran.job, ran)),
+                Event::Done => done += 1,
+                _ => {}
+            }
+        }
+        done
+    }
+
+    /// Does each cell hold the pixels of its last writer?
+    fn look(&mut self) -> Result<(), String> {
+        if self.outcome.ran.values().any(|ran| ran.failed.is_some()) {
+            // Who failed may have drawn half of it, and says so.
+            return Ok(());
+        }
+        for (number, surface) in (0..).zip(self.surfaces) {
+            let seen = look_at_last(surface, number, &self.plan.truth.left(number));
+            self.outcome.left.extend(seen.map_err(|error| format!("the pixels that were left: {error}"))?);
+        }
+        Ok(())
+    }
+
+    /// Whose jobs are not done, and the first of each.
+    fn open(&self) -> Vec<(String, u32)> {
+        let mut open: Vec<(String, u32)> = Vec::new();
+        for step in &self.plan.steps {
+            let (Step::Submit(by, _) | Step::Thread(by, _)) = step else { continue };
+            let Some(worker) = self.plan.workers.get(*by) else { continue };
+            if !self.outcome.ran.contains_key(&step.job()) && open.iter().all(|(name, _)| *name != worker.name) {
+                open.push((worker.name.clone(), step.job()));
+            }
+        }
+        open
+    }
+
     /// Sleeps until somebody says something, and looks at everybody.
     fn pump(&mut self) -> Next {
         self.sleep();
-        for (index, (process, inbox)) in self.processes.iter_mut().zip(&mut self.inbox).enumerate() {
-            while let Some((bytes, descriptors)) = process.hear_bytes(1) {
-                match serde_json::from_slice(&bytes) {
-                    Ok(Event::Failed(how)) => drop(self.told.insert(index, how)),
-                    Err(_) => {}
-                    Ok(event) => inbox.push_back((event, descriptors)),
-                }
-            }
+        self.listen();
+        for (index, process) in self.processes.iter_mut().enumerate() {
             if let Some(End::Badly(how)) = process.collect() {
                 let how = self.told.remove(&index).map_or(how, |told| format!("failed ({told})"));
                 let jobs = process.status().1;
@@ -316,8 +337,21 @@ impl Parent<'_> {
         }
         match self.signals.take().first() {
             Some(signal) => Err(Stop::Ended(Ended::Signal(*signal))),
-            None if self.late <= Instant::now() => Err(Stop::Ended(Ended::Late)),
+            None if self.late <= Instant::now() => Err(Stop::Ended(Ended::Late(Vec::new()))),
             None => Ok(()),
+        }
+    }
+
+    /// Everything that was said up to now, of everybody.
+    fn listen(&mut self) {
+        for (index, (process, inbox)) in self.processes.iter_mut().zip(&mut self.inbox).enumerate() {
+            while let Some((bytes, descriptors)) = process.hear_bytes(1) {
+                match serde_json::from_slice(&bytes) {
+                    Ok(Event::Failed(how)) => drop(self.told.insert(index, how)),
+                    Err(_) => {}
+                    Ok(event) => inbox.push_back((event, descriptors)),
+                }
+            }
         }
     }
 

@@ -4,38 +4,36 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::SHIPPED;
 use super::settings::{self, Settings};
-use crate::explain::{Program, Scenario, Threads, Work};
+use crate::explain::{Program, Scenario, Threads, Work, shipped};
 use crate::pipeline::LoadError;
 
 /// Bytes a scenario file may have.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Does the command line name a scenario, and not a pipeline? What cannot be read is left to whoever reads pipelines.
-pub fn is_scenario(path: &Path) -> bool {
-    text(path).is_ok_and(|(text, _)| settings::is_scenario(&text))
+/// The text of a scenario, and its name in messages.
+#[derive(Debug, Clone)]
+pub struct Text {
+    name: String,
+    text: String,
 }
 
-/// The text, and its name in messages. A regular file goes before a shipped one of that name; what is no regular file is not read,
-/// as it may be read only once.
-fn text(path: &Path) -> Result<(String, String), LoadError> {
+/// The scenario that the command line names. `None`: it names a pipeline, or what cannot be read, which is left to whoever reads
+/// pipelines. It is read once: a second look might find another file.
+///
+/// A regular file goes before a shipped scenario of that name; what is no regular file is not read, as it may be read only once.
+pub fn find(path: &Path) -> Option<Text> {
     let name = path.display().to_string();
-    if !path.is_file() {
-        let shipped = SHIPPED.into_iter().find(|(shipped, _)| *shipped == name);
-        let unreadable = || LoadError::Unreadable(format!("the scenario {name} is no regular file"));
-        return shipped.map(|(name, text)| (text.to_owned(), format!("{name}.toml (built in)"))).ok_or_else(unreadable);
-    }
-    let unreadable = |why: String| LoadError::Unreadable(format!("the scenario {name} {why}"));
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(unreadable(format!("has more than {MAX_BYTES} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| unreadable("is no UTF-8".into()))?;
-    Ok((text, name))
+    let found = if path.is_file() {
+        let mut bytes = Vec::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)).ok()?;
+        let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= MAX_BYTES)?;
+        Text { name, text }
+    } else {
+        let (name, text) = shipped(&name)?;
+        Text { name: format!("{name}.toml (built in)"), text: text.to_owned() }
+    };
+    settings::is_scenario(&found.text).then_some(found)
 }
 
 /// What a scenario has to run.
@@ -47,14 +45,14 @@ pub(super) enum Loaded {
 }
 
 /// The scenario, and what there is to run.
-pub(super) fn load(path: &Path) -> Result<(Scenario, Loaded), LoadError> {
-    let (text, name) = text(path)?;
-    let scenario = Scenario::parse(&text, &name).map_err(LoadError::Wrong)?;
+pub(super) fn load(found: &Text) -> Result<(Scenario, Loaded), LoadError> {
+    let Text { name, text } = found;
+    let scenario = Scenario::parse(text, name).map_err(LoadError::Wrong)?;
     let loaded = match &scenario.work {
         Work::Jobs(variants) => match variants.as_slice() {
             [variant] => {
                 let program = variant.program.clone();
-                Loaded::Jobs(Settings::read(&text, &name, &program).map_err(LoadError::Wrong)?, program)
+                Loaded::Jobs(Settings::read(text, name, &program).map_err(LoadError::Wrong)?, program)
             }
             _ => return Err(LoadError::Unreadable(format!("{name} tries several sizes of a ring: a run has one"))),
         },

@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// The fence of a job goes into the reservation of a surface. Answered by [`Event::Did`].
     Import { of: After, on: Touch },
     /// What is done to a surface, and these jobs, become a point of its releases. Answered by [`Event::Did`].
-    Release { export: Option<Touch>, after: Vec<After>, surface: u32, point: u64 },
+    Release { export: Vec<Touch>, after: Vec<After>, surface: u32, point: u64 },
     /// A thread that exports, submits a read and imports. Answered by [`Event::Did`] when it stands ready for the gate.
     Thread(Thread),
     /// There is no more to submit: wait for all, and tell.
@@ -104,12 +104,32 @@ pub(super) struct Submit {
     /// What it says it touches.
     pub(super) set: Vec<Touch>,
     pub(super) after: Vec<After>,
-    /// What it truly reads, cell by cell: surface, cell, and the number of whoever wrote it last. `None`: in no order with this job.
-    pub(super) reads: Vec<(u32, u32, Option<u32>)>,
-    /// What it truly writes: surface and cells.
-    pub(super) writes: Vec<(u32, u64)>,
+    /// What it truly reads, cell by cell, where it is certain whose pixels it must find.
+    pub(super) reads: Vec<Look>,
+    /// What it truly writes.
+    pub(super) writes: Vec<Drawn>,
     /// In nanoseconds.
     pub(super) duration: u64,
+}
+
+/// A cell that a job looks at when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Look {
+    pub(super) surface: u32,
+    pub(super) cell: u32,
+    /// The mark that it must find.
+    pub(super) expected: u32,
+    /// Does it look again when it ends?
+    pub(super) at_end: bool,
+}
+
+/// Cells of a surface that a job draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Drawn {
+    pub(super) surface: u32,
+    pub(super) cells: u64,
+    /// Those that must be its own when it ends.
+    pub(super) checked: u64,
 }
 
 /// A reader thread of its own queue.
@@ -152,7 +172,10 @@ pub(super) struct Ran {
     pub(super) started: u64,
     pub(super) ended: u64,
     pub(super) released: u64,
+    /// The first of them, at most [`MAX_HAZARDS`].
     pub(super) hazards: Vec<Seen>,
+    /// How many more there were.
+    pub(super) more_hazards: usize,
     /// Why it did not run, or failed.
     pub(super) failed: Option<String>,
 }
@@ -171,6 +194,9 @@ pub(super) struct Seen {
     /// Whose they were, at most eight. With [`UNFINISHED`] from a job that was not done.
     pub(super) found: Vec<u32>,
 }
+
+/// What one job tells of wrong pixels fits a message.
+pub(super) const MAX_HAZARDS: usize = 64;
 
 /// In a pixel: its job has begun and not yet drawn here.
 pub(super) const UNFINISHED: u32 = 1 << 31;

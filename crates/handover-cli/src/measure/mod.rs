@@ -5,7 +5,9 @@
 //!
 //! Everything is submitted in the listed order while a gate holds all jobs back; when it opens, at time 0, they run. A job sleeps for
 //! its duration and draws over it: its pixels say whose they are. A reader must find those of the last true writer, when it starts and
-//! when it ends; anything else is a *hazard*, and told by name. Times of all processes are on one clock (`CLOCK_MONOTONIC`).
+//! when it ends; what is left in the end must be the last writer's; no job may start before all that it truly depends on has ended.
+//! Anything else is a *hazard*, and told by name. Of cells whose writers are in no order with a reader (`after` promises that it does
+//! not matter) nothing is expected, and how many those are is told. Times of all processes are on one clock (`CLOCK_MONOTONIC`).
 //!
 //! What a scenario file has for this alone stands in `[run]`:
 //!
@@ -24,12 +26,14 @@
 
 mod conduct;
 mod gate;
+mod hazards;
 mod load;
 mod message;
 mod needs;
 mod picture;
 mod plan;
 mod predict;
+mod rehearse;
 mod report;
 mod settings;
 mod stamp;
@@ -37,6 +41,8 @@ mod surfaces;
 mod table;
 mod thread;
 mod threads;
+mod truth;
+mod waits;
 mod worker;
 
 use std::io::Write;
@@ -47,17 +53,18 @@ use std::time::Duration;
 use serde::Serialize;
 use signal_hook::consts::SIGINT;
 
-pub use load::is_scenario;
+pub use load::{Text, find};
 pub use settings::{Duty, Overrides};
 pub use worker::main;
 
 use crate::explain::{Graph, Program, Scenario};
 use crate::run::outputs::WAITS;
 use crate::run::{FAILED, Outputs, REFUSED, REPORT, SIGNALLED};
+use crate::signals::Signals;
 use conduct::{Ended, Outcome, conduct};
 use load::Loaded;
 use plan::Plan;
-use predict::Prediction;
+use predict::{Prediction, name};
 use report::Report;
 use settings::Settings;
 
@@ -81,6 +88,8 @@ pub const SHIPPED: [(&str, &str); 7] = [
 pub struct Arguments {
     /// A scenario file, or the name of a shipped one.
     pub scenario: PathBuf,
+    /// What it holds.
+    pub text: Text,
     /// What it says about synchronisation, instead of the file.
     pub overrides: Overrides,
     /// Where the report goes.
@@ -115,10 +124,12 @@ pub fn measure(arguments: &Arguments) -> ExitCode {
         Ok(outputs) => outputs,
         Err(message) => return refuse(&format!("error: {message}")),
     };
-    let played = match &ready {
-        Ready::Jobs(run) => play(arguments, run, &outputs),
-        Ready::Threads(runs) => threads::play(arguments, runs, &outputs),
-    };
+    // Once for all runs: between two of them nobody else would hear a signal.
+    let signals = Signals::register().map_err(|error| format!("signals cannot be heard: {error}"));
+    let played = signals.and_then(|mut signals| match &ready {
+        Ready::Jobs(run) => play(arguments, run, &outputs, &mut signals),
+        Ready::Threads(runs) => threads::play(arguments, runs, &outputs, &mut signals),
+    });
     match played {
         Ok(code) => code,
         Err(message) => {
@@ -142,7 +153,7 @@ enum Ready {
 
 /// Everything that can be refused before the first process starts.
 fn prepare(arguments: &Arguments) -> Result<Ready, String> {
-    let (scenario, loaded) = load::load(&arguments.scenario).map_err(|error| error.render(arguments.colours))?;
+    let (scenario, loaded) = load::load(&arguments.text).map_err(|error| error.render(arguments.colours))?;
     let name = scenario.name.clone();
     let refused = |message: String| format!("error: {name}: {message}");
     let help = "what helps: unit = \"ms\" (or \"us\", \"s\")";
@@ -158,7 +169,7 @@ fn prepare(arguments: &Arguments) -> Result<Ready, String> {
             settings.override_with(&arguments.overrides, &program).map_err(refused)?;
             let graph = Graph::of(&program);
             let plan = plan::plan(&program, &graph, &settings, nanoseconds).map_err(refused)?;
-            let prediction = predict::predict(&program, &graph, &settings);
+            let prediction = predict::predict(&program, &graph, &settings, &plan);
             Ok(Ready::Jobs(Box::new(Prepared { program, graph, settings, nanoseconds, plan, prediction, scenario })))
         }
         Loaded::Threads(_) if !arguments.overrides.is_empty() => Err(refused(
@@ -174,21 +185,21 @@ fn prepare(arguments: &Arguments) -> Result<Ready, String> {
 ///
 /// # Errors
 /// In words: something could not be started.
-fn perform(run: &Prepared) -> Result<Outcome, String> {
+fn perform(run: &Prepared, signals: &mut Signals) -> Result<Outcome, String> {
     let surfaces = surfaces::allocate(&run.plan)?;
     let sum = run.graph.jobs.iter().fold(0_u64, |sum, node| sum.saturating_add(node.duration));
-    conduct(&run.plan, &surfaces, Duration::from_nanos(sum.saturating_mul(run.nanoseconds)))
+    conduct(&run.plan, &surfaces, Duration::from_nanos(sum.saturating_mul(run.nanoseconds)), signals)
 }
 
-fn play(arguments: &Arguments, run: &Prepared, outputs: &Outputs) -> Result<ExitCode, String> {
-    let outcome = perform(run)?;
+fn play(arguments: &Arguments, run: &Prepared, outputs: &Outputs, signals: &mut Signals) -> Result<ExitCode, String> {
+    let outcome = perform(run, signals)?;
     let report = Report::of(run, &outcome);
     let directory = outputs.directory();
     let picture = directory.join(WAITS);
     std::fs::write(&picture, picture::draw(&report))
         .map_err(|error| format!("{} cannot be written: {error}", picture.display()))?;
     tell(arguments, &report, directory, |directory| table::summary(&report, directory))?;
-    Ok(account(&report, &outcome, directory))
+    Ok(account(run, &report, &outcome, directory))
 }
 
 /// Writes the report, and shows what people or programs want to see.
@@ -211,13 +222,23 @@ fn tell(
     Ok(())
 }
 
+/// Somebody wants no more.
+fn interrupted(signal: i32, directory: &Path) -> ExitCode {
+    let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+    anstream::eprintln!("interrupted by {name}; what was heard up to there is in {}", directory.display());
+    ExitCode::from(SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(SIGINT as u8)))
+}
+
 /// What went wrong, on standard error, and the exit code.
-fn account(report: &Report, outcome: &Outcome, directory: &Path) -> ExitCode {
+fn account(run: &Prepared, report: &Report, outcome: &Outcome, directory: &Path) -> ExitCode {
     for job in &report.unattached {
         anstream::eprintln!("warning: {job} attached no fence: nobody will wait for it");
     }
     for hazard in &report.hazards {
         anstream::eprintln!("hazard: {hazard}");
+    }
+    if report.more_hazards > 0 {
+        anstream::eprintln!("hazard: and {} more", report.more_hazards);
     }
     for job in report.jobs.iter().filter(|job| job.failed.is_some()) {
         anstream::eprintln!("error: {} failed: {}", job.job, job.failed.as_deref().unwrap_or_default());
@@ -227,12 +248,14 @@ fn account(report: &Report, outcome: &Outcome, directory: &Path) -> ExitCode {
             let (name, pid, how, jobs) = (&death.name, death.pid, &death.how, death.jobs);
             anstream::eprintln!("error: {name} (process {pid}) {how}, after {jobs} jobs");
         }
-        Ended::Late => anstream::eprintln!("error: not all jobs ended in time; the workers were killed"),
-        Ended::Signal(signal) => {
-            let name = signal_hook::low_level::signal_name(*signal).unwrap_or("a signal");
-            anstream::eprintln!("interrupted by {name}; what was heard up to there is in {}", directory.display());
-            return ExitCode::from(SIGNALLED.saturating_add(u8::try_from(*signal).unwrap_or(SIGINT as u8)));
+        Ended::Late(open) => {
+            let open = open.iter().map(|(owner, job)| format!("{owner} ({})", name(&run.program, &run.graph, *job)));
+            let open = open.collect::<Vec<_>>().join(", ");
+            anstream::eprintln!(
+                "error: not all jobs ended in time; the workers were killed; open, each with its first job: {open}"
+            );
         }
+        Ended::Signal(signal) => return interrupted(*signal, directory),
         Ended::Complete => {}
     }
     if report.ended == "complete" { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }

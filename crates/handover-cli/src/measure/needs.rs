@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use handover::transport::MAX_PAYLOAD;
+
 use super::message::{After, Touch};
 use super::plan::{Plan, Step};
+use super::predict::name;
 use crate::explain::{Graph, Program};
 
 /// Owners: each is a process.
@@ -41,8 +44,8 @@ impl Plan {
                 Step::Submit(by, submit) => (*by, submit.set.clone(), submit.after.clone(), None),
                 Step::Import { by, of, on, .. } => (*by, vec![*on], vec![*of], None),
                 Step::Release { by, export, after, surface, .. } => {
-                    let looked = export.map(|touch| Touch { writes: false, ..touch });
-                    (*by, looked.into_iter().collect(), after.clone(), Some(*surface))
+                    let looked = export.iter().map(|touch| Touch { writes: false, ..*touch });
+                    (*by, looked.collect(), after.clone(), Some(*surface))
                 }
                 // What it imports is a write.
                 Step::Thread(by, thread) => {
@@ -94,5 +97,21 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Does all that workers are told fit a message?
+    pub(super) fn check_messages(&self, program: &Program, graph: &Graph) -> Result<(), String> {
+        let fits = |bytes: Result<Vec<u8>, serde_json::Error>, what: &dyn Fn() -> String| match bytes {
+            Ok(bytes) if bytes.len() <= MAX_PAYLOAD => Ok(()),
+            Ok(bytes) => Err(format!("{} takes {} bytes to tell: a message has {MAX_PAYLOAD}", what(), bytes.len())),
+            Err(error) => Err(format!("{}: {error}", what())),
+        };
+        for worker in &self.workers {
+            fits(serde_json::to_vec(&worker.part(u64::MAX)), &|| format!("the part of {}", worker.name))?;
+        }
+        self.steps.iter().try_for_each(|step| {
+            let (_, command, _) = step.command();
+            fits(serde_json::to_vec(&command), &|| name(program, graph, step.job()))
+        })
     }
 }

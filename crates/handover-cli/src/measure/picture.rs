@@ -1,7 +1,7 @@
 //! The schedule as it was measured, over the one that was predicted, on one time axis.
 //!
-//! A row is an engine. A hatched box before a job is the time from when it was ready to when it started; it says for whom, where a
-//! wait that no true dependency asks for was predicted.
+//! A row is an engine. A hatched box before a job is the time from when it was ready to when it started; it says for whom:
+//! above as it was measured, below as it was predicted.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ pub(super) fn draw(report: &Report) -> String {
         }
     }
     let measured: Vec<Option<Times>> =
-        jobs.iter().map(|job| Some((job.ready_ms, job.started_ms?, job.ended_ms?))).collect();
+        jobs.iter().map(|job| Some((job.ready_ms.or(job.started_ms)?, job.started_ms?, job.ended_ms?))).collect();
     let predicted: Vec<Option<Times>> = jobs
         .iter()
         .map(|job| Some((job.predicted_ready_ms?, job.predicted_start_ms?, job.predicted_end_ms?)))
@@ -51,7 +51,7 @@ pub(super) fn draw(report: &Report) -> String {
     let height = TOP + panels.len() as f64 * sheet.panel_height() + 30.0;
     let mut svg = sheet.head(height);
     for (number, (title, times)) in panels.iter().enumerate() {
-        sheet.panel(&mut svg, title, times, TOP + number as f64 * sheet.panel_height());
+        sheet.panel(&mut svg, title, times, TOP + number as f64 * sheet.panel_height(), number > 0);
     }
     svg.push_str("</svg>\n");
     svg
@@ -113,7 +113,7 @@ impl Sheet<'_> {
         svg
     }
 
-    fn panel(&self, svg: &mut String, title: &str, times: &[Option<Times>], top: f64) {
+    fn panel(&self, svg: &mut String, title: &str, times: &[Option<Times>], top: f64, predicted: bool) {
         let _ = writeln!(svg, r#"<text x="16" y="{:.1}" font-weight="bold">{}</text>"#, top + 18.0, escaped(title));
         for (row, engine) in self.engines.iter().enumerate() {
             let y = top + HEADING + row as f64 * ROW + 15.0;
@@ -128,15 +128,15 @@ impl Sheet<'_> {
             let (Some(row), Some(times)) = (self.engines.iter().position(|engine| *engine == job.engine), times) else {
                 continue;
             };
-            self.bar(svg, job, *times, top + HEADING + row as f64 * ROW);
+            self.bar(svg, job, *times, top + HEADING + row as f64 * ROW, predicted);
         }
     }
 
-    fn bar(&self, svg: &mut String, job: &Job, (ready, start, end): Times, y: f64) {
+    fn bar(&self, svg: &mut String, job: &Job, (ready, start, end): Times, y: f64, predicted: bool) {
         let (from, to) = (self.x(start), self.x(end));
         if start - ready >= SHORTEST {
             let x = self.x(ready);
-            let says = match self.causes(job).as_slice() {
+            let says = match self.causes(job, predicted).as_slice() {
                 [] => format!("waits {:.1} ms", start - ready),
                 causes => format!("waits {:.1} ms for {}", start - ready, causes.join(", ")),
             };
@@ -178,8 +178,12 @@ impl Sheet<'_> {
         );
     }
 
-    /// Whom a job waits for falsely, and last.
-    fn causes(&self, job: &Job) -> Vec<&str> {
+    /// Whom a job waited for, as it was measured or as it was predicted.
+    fn causes(&self, job: &Job, predicted: bool) -> Vec<&str> {
+        if !predicted {
+            let waits = self.report.waits.iter().filter(|wait| wait.waiter == job.job);
+            return waits.filter_map(|wait| wait.on.as_deref()).collect();
+        }
         let waits = self.report.predicted.iter().flat_map(|predicted| &predicted.false_waits);
         let mut waits: Vec<_> = waits.filter(|wait| wait.waiter == job.job).collect();
         let longest = waits.iter().map(|wait| wait.time).max();

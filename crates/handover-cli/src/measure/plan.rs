@@ -10,10 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::message::{After, Line, Policy, Submit, Sync, Thread, Touch, mark};
+use super::message::{After, Command, Line, Part, Policy, Submit, Sync, Thread, Touch};
 use super::needs;
 use super::settings::{Duty, Settings};
-use crate::explain::{Graph, NAMED, Program, bits};
+use super::truth::Truth;
+use crate::explain::{Graph, NAMED, Program};
 
 /// What is done.
 #[derive(Debug)]
@@ -21,6 +22,9 @@ pub(super) struct Plan {
     pub(super) workers: Vec<Worker>,
     pub(super) surfaces: Vec<Surface>,
     pub(super) steps: Vec<Step>,
+    pub(super) truth: Truth,
+    /// Reads, cell by cell, of which nothing can be expected.
+    pub(super) unchecked: usize,
 }
 
 /// One process: an owner.
@@ -61,13 +65,58 @@ pub(super) enum Step {
     Release {
         by: usize,
         for_job: u32,
-        export: Option<Touch>,
+        export: Vec<Touch>,
         after: Vec<After>,
         surface: u32,
         point: u64,
     },
     /// A thread that exports, submits and imports.
     Thread(usize, Thread),
+}
+
+impl Worker {
+    /// What it is told first.
+    pub(super) fn part(&self, deadline: u64) -> Part {
+        Part {
+            name: self.name.clone(),
+            sync: self.sync,
+            policy: self.policy,
+            engines: self.engines.clone(),
+            releases: self.releases.iter().copied().collect(),
+            surfaces: self.surfaces.len() as u32,
+            lines: self.lines.len() as u32,
+            deadline,
+        }
+    }
+}
+
+impl Step {
+    /// Who takes it, what that one is told, and which surfaces it concerns.
+    pub(super) fn command(&self) -> (usize, Command, Vec<u32>) {
+        match self {
+            Self::Submit(by, submit) => {
+                let mut concerned: Vec<u32> = submit.set.iter().map(|touch| touch.surface).collect();
+                concerned.dedup();
+                (*by, Command::Submit(submit.clone()), concerned)
+            }
+            Self::Import { by, of, on, .. } => (*by, Command::Import { of: *of, on: *on }, vec![on.surface]),
+            Self::Release { by, export, after, surface, point, .. } => {
+                let (export, after, surface, point) = (export.clone(), after.clone(), *surface, *point);
+                (*by, Command::Release { export, after, surface, point }, vec![surface])
+            }
+            Self::Thread(by, thread) => (*by, Command::Thread(*thread), vec![thread.surface]),
+        }
+    }
+
+    /// The job that it is taken for.
+    pub(super) fn job(&self) -> u32 {
+        match self {
+            Self::Submit(_, submit) => submit.job,
+            Self::Import { job, .. } => *job,
+            Self::Release { for_job, .. } => *for_job,
+            Self::Thread(_, thread) => thread.number,
+        }
+    }
 }
 
 /// The plan of a program.
@@ -100,12 +149,19 @@ pub(super) fn plan(program: &Program, graph: &Graph, settings: &Settings, nanose
         points: points(graph),
         imported: BTreeSet::new(),
         released: BTreeMap::new(),
-        plan: Plan { workers: workers.collect(), surfaces: surfaces(program, graph, settings), steps: Vec::new() },
+        plan: Plan {
+            workers: workers.collect(),
+            surfaces: surfaces(program, graph, settings),
+            steps: Vec::new(),
+            truth: Truth::of(graph),
+            unchecked: 0,
+        },
     };
     (0..graph.len()).for_each(|job| planner.job(job as u32));
     let mut plan = planner.plan;
     plan.collect_needs();
     plan.check_entries()?;
+    plan.check_messages(program, graph)?;
     Ok(plan)
 }
 
@@ -217,6 +273,7 @@ impl Planner<'_> {
                 self.wait_for(me, other, &mut after);
             }
         }
+        let set = self.set(job);
         for (surface, own) in releases {
             let point = self.release(me, surface, own);
             if self.settings.does(Duty::Release) {
@@ -224,28 +281,17 @@ impl Planner<'_> {
             }
         }
         if self.settings.does(Duty::Export) {
-            after.extend(exports.into_iter().filter_map(|surface| self.touch(job, surface)).map(After::Export));
+            after.extend(set.iter().filter(|touch| exports.contains(&touch.surface)).copied().map(After::Export));
         }
-        let set = self.set(job);
         if !me.explicit && !self.settings.does(Duty::Attach) {
             // It waits as it would, and attaches nothing.
             after.extend(set.iter().copied().map(After::Export));
         }
-        let submit = Submit {
-            job,
-            engine: me.engine,
-            set,
-            after,
-            reads: self.reads(job),
-            writes: self
-                .graph
-                .uses(node)
-                .iter()
-                .filter(|used| used.writes != 0)
-                .map(|used| (used.buffer, used.writes))
-                .collect(),
-            duration: node.duration.saturating_mul(self.nanoseconds),
-        };
+        let (reads, unchecked) = self.plan.truth.reads(self.graph, job);
+        self.plan.unchecked += unchecked;
+        let writes = self.plan.truth.writes(self.graph, job);
+        let duration = node.duration.saturating_mul(self.nanoseconds);
+        let submit = Submit { job, engine: me.engine, set, after, reads, writes, duration };
         self.plan.steps.push(Step::Submit(me.owner, submit));
     }
 
@@ -271,8 +317,8 @@ impl Planner<'_> {
             return;
         }
         let by = self.settings.border.unwrap_or(of.owner);
-        if let Some(on) = self.touch(of.job, surface) {
-            let fence = self.fence(by, of);
+        let fence = self.fence(by, of);
+        for on in self.set(of.job).into_iter().filter(|on| on.surface == surface) {
             self.plan.steps.push(Step::Import { by, job: of.job, of: fence, on });
         }
     }
@@ -282,7 +328,8 @@ impl Planner<'_> {
         let point = self.released.entry(surface).or_default();
         *point += 1;
         let point = *point;
-        let export = self.touch(me.job, surface).filter(|_| self.settings.does(Duty::Export));
+        let mut export = if self.settings.does(Duty::Export) { self.set(me.job) } else { Vec::new() };
+        export.retain(|touch| touch.surface == surface);
         let by = self.settings.border.unwrap_or(me.owner);
         self.plan.steps.push(Step::Release { by, for_job: me.job, export, after, surface, point });
         After::Point(Line::Release(surface), point)
@@ -320,42 +367,4 @@ impl Planner<'_> {
         }
         set
     }
-
-    /// Whose pixels a job must find, cell by cell.
-    fn reads(&self, job: u32) -> Vec<(u32, u32, Option<u32>)> {
-        let Some(node) = self.graph.node(job) else { return Vec::new() };
-        let mut reads = Vec::new();
-        for used in self.graph.uses(node) {
-            for cell in bits(used.reads & !used.writes) {
-                reads.push((used.buffer, cell, self.last_writer(job, used.buffer, cell)));
-            }
-        }
-        reads
-    }
-
-    /// The mark of the last writer of a cell before a job. `None`: the two are in no order.
-    fn last_writer(&self, job: u32, surface: u32, cell: u32) -> Option<u32> {
-        let wrote = |other: &u32| {
-            let node = self.graph.node(*other);
-            let uses = node.map(|node| self.graph.uses(node)).unwrap_or_default();
-            uses.iter().any(|used| used.buffer == surface && used.writes >> cell & 1 == 1)
-        };
-        let Some(last) = (0..job).rev().find(wrote) else { return Some(0) };
-        comes_after(self.graph, job, last).then(|| mark(last))
-    }
-}
-
-/// Does a job start only when another has ended, by true dependencies and the order of engines?
-fn comes_after(graph: &Graph, job: u32, other: u32) -> bool {
-    let mut before = BTreeSet::from([job]);
-    // All that comes before a job has a smaller number.
-    while let Some(last) = before.pop_last().filter(|last| *last > other) {
-        let Some(node) = graph.node(last) else { continue };
-        before.extend(graph.dependencies(node).iter().map(|on| on.on).filter(|on| *on >= other));
-        before.extend((other..last).rev().find(|same| graph.node(*same).is_some_and(|of| of.engine == node.engine)));
-        if before.contains(&other) {
-            return true;
-        }
-    }
-    false
 }

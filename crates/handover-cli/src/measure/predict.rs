@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::message::{Policy, Sync};
+use super::plan::Plan;
+use super::rehearse::rehearse;
 use super::settings::Settings;
 use crate::explain::{Access, Contract, Graph, Model, NAMED, Program, Rules, Trust, bits, walk};
 
@@ -38,17 +40,14 @@ pub(super) struct FalseWait {
     pub(super) measured_ms: Option<f64>,
 }
 
-/// The rules that all participants follow together. `None`: no model says that, or somebody says nothing at all.
-pub(super) fn rules(settings: &Settings) -> Option<(String, Rules)> {
+/// The rules that all participants may follow together. `None`: no model says that.
+fn rules(settings: &Settings) -> Option<(String, Rules)> {
     let explicit = settings.owners.iter().filter(|(sync, _)| *sync == Sync::Explicit).count();
     let mut policies: Vec<Policy> =
         settings.owners.iter().filter(|(sync, _)| *sync == Sync::Implicit).map(|(_, policy)| *policy).collect();
     policies.sort_by_key(|policy| *policy as u8);
     policies.dedup();
     let named = |model: Model| Some((format!("{} {}", model.name(), model.title()), model.rules()));
-    if !settings.without.is_empty() || settings.owners.iter().any(|(_, policy)| *policy == Policy::None) {
-        return None;
-    }
     let honest = if settings.regions { Model::Regions } else { Model::Shared };
     match (explicit, policies.as_slice()) {
         (_, []) => named(Model::Explicit),
@@ -87,39 +86,51 @@ fn said(program: &Program, settings: &Settings) -> Program {
     said
 }
 
-/// The schedule, and the waits that are false by the true graph. `None`: there is no model of it.
-pub(super) fn predict(program: &Program, graph: &Graph, settings: &Settings) -> Option<Prediction> {
-    let (model, rules) = rules(settings)?;
-    let said = Graph::of(&said(program, settings));
-    let mut prediction = Prediction { model, ..Prediction::default() };
-    let mut free = vec![0; graph.engines];
-    prediction.makespan = walk(&said, &|_| rules, &Contract::HONEST, &mut |step| {
-        let Some(node) = graph.node(step.job) else { return };
-        let end_of = |on: u32| prediction.spans.get(on as usize).map_or(0, |[.., end]| *end);
-        let queue = free.get(node.engine as usize).copied().unwrap_or(0);
-        let ready = graph.dependencies(node).iter().map(|on| end_of(on.on)).fold(queue, u64::max);
-        for (wait, end) in step.waits.iter().filter(|(_, end)| *end > ready) {
-            let buffer = said.buffers.get(wait.buffer as usize).filter(|_| wait.buffer != NAMED);
-            let buffer = buffer.and_then(|(number, _)| program.buffers.get(*number as usize));
-            let all = buffer.is_none_or(|buffer| wait.regions == buffer.whole());
-            let regions = bits(if all { 0 } else { wait.regions });
-            let regions = regions.filter_map(|bit| buffer?.regions.get(bit as usize).cloned()).collect();
+/// What happens if every job takes just its duration: the plan's own steps in virtual time. Where a model of `explain` gives the same
+/// starts it has the model's name. `None`: somebody leaves out what keeps others safe, and no time can be promised.
+pub(super) fn predict(program: &Program, graph: &Graph, settings: &Settings, plan: &Plan) -> Option<Prediction> {
+    if !settings.without.is_empty() || settings.owners.iter().any(|(_, policy)| *policy == Policy::None) {
+        return None;
+    }
+    let turns = rehearse(plan, graph);
+    let starts = |rules: Rules| {
+        let mut spans = Vec::with_capacity(graph.len());
+        walk(&Graph::of(&said(program, settings)), &|_| rules, &Contract::HONEST, &mut |step| {
+            spans.push((step.start, step.end));
+        });
+        spans
+    };
+    let same = |rules: Rules| starts(rules).into_iter().eq(turns.iter().map(|turn| (turn.start, turn.end)));
+    let model = rules(settings).filter(|(_, rules)| same(*rules));
+    let mut prediction = Prediction {
+        model: model.map_or_else(|| "the rules of each owner".to_owned(), |(model, _)| model),
+        makespan: turns.iter().map(|turn| turn.end).max().unwrap_or(0),
+        spans: turns.iter().map(|turn| [turn.ready, turn.start, turn.end]).collect(),
+        waits: Vec::new(),
+    };
+    for (job, turn) in (0..).zip(&turns) {
+        for held in &turn.waits {
+            let end = turns.get(held.on as usize).map_or(0, |on| on.end);
+            if end <= turn.ready {
+                continue;
+            }
+            let whole = graph.buffers.get(held.surface as usize).filter(|_| held.surface != NAMED);
+            let buffer = whole.and_then(|(number, _)| program.buffers.get(*number as usize));
+            let regions = held.regions & whole.map_or(0, |(_, whole)| *whole);
+            let all = buffer.is_none_or(|buffer| regions == buffer.whole());
+            let regions = bits(if all { 0 } else { regions });
             prediction.waits.push(FalseWait {
-                jobs: (step.job, wait.on),
-                waiter: name(program, graph, step.job),
-                on: name(program, graph, wait.on),
+                jobs: (job, held.on),
+                waiter: name(program, graph, job),
+                on: name(program, graph, held.on),
                 buffer: buffer.map(|buffer| buffer.name.clone()),
-                regions,
-                usage: usage(wait.writes, wait.on_writes),
-                time: end - ready,
+                regions: regions.filter_map(|bit| buffer?.regions.get(bit as usize).cloned()).collect(),
+                usage: usage(held.writes, held.on_writes),
+                time: end - turn.ready,
                 measured_ms: None,
             });
         }
-        if let Some(free) = free.get_mut(node.engine as usize) {
-            *free = step.end;
-        }
-        prediction.spans.push([ready, step.start, step.end]);
-    });
+    }
     prediction.waits.sort_by_key(|wait| (std::cmp::Reverse(wait.time), wait.jobs));
     Some(prediction)
 }

@@ -4,10 +4,11 @@ use serde::Serialize;
 
 use super::Prepared;
 use super::conduct::{Death, Ended, Held, Outcome};
-use super::message::{Ran, Seen, UNFINISHED};
+use super::hazards::{Hazard, hazards};
 use super::plan::Step;
 use super::predict::{FalseWait, Prediction, name};
-use crate::explain::bits;
+use super::waits::{Wait, ready, waits};
+use crate::explain::Recorded;
 
 /// All of it.
 #[derive(Debug, Serialize)]
@@ -31,13 +32,24 @@ pub(super) struct Report {
     pub(super) makespan_ms: f64,
     /// The longest path over true dependencies and the order of engines, with the durations of the file.
     pub(super) critical_path_ms: f64,
-    /// The one over the other.
-    pub(super) ratio: f64,
-    /// What `explain` says of the same rules. `null`: no model says what the participants do here.
+    /// The one over the other. `null`: the run is not complete.
+    pub(super) ratio: Option<f64>,
+    /// What the same steps take in virtual time. `null`: somebody leaves out what keeps others safe.
     pub(super) predicted: Option<Predicted>,
+    /// All jobs of the scenario, whether they ran or not.
     pub(super) jobs: Vec<Job>,
-    /// Somebody found pixels that were not those of the last true writer.
+    /// Who waited beyond what it truly depends on, as it was measured.
+    pub(super) waits: Vec<Wait>,
+    /// What they touch, so that `explain` can read this report.
+    pub(super) graph: Recorded,
+    /// Somebody found pixels that were not those of the last true writer, or started before what it depends on had ended.
     pub(super) hazards: Vec<Hazard>,
+    /// How many more pixels were wrong than are told.
+    pub(super) more_hazards: usize,
+    /// Reads, cell by cell, of which nothing can be expected: some writer is in no order with them.
+    pub(super) unchecked_reads: usize,
+    /// Cells whose last writer is not certain.
+    pub(super) unchecked_cells: usize,
     /// Jobs of implicit owners whose fence is in no reservation: nobody waits for them (a driver that attaches nothing).
     pub(super) unattached: Vec<String>,
     /// What each reservation held when all was submitted and nothing had begun.
@@ -69,37 +81,21 @@ pub(super) struct Job {
     pub(super) job: String,
     pub(super) owner: String,
     pub(super) engine: String,
-    pub(super) submitted_ms: f64,
+    /// `null`: it was not heard of; so with all other times.
+    pub(super) submitted_ms: Option<f64>,
     /// When its queue was free and all that it truly depends on had ended.
-    pub(super) ready_ms: f64,
+    pub(super) ready_ms: Option<f64>,
     /// `null`: it did not run.
     pub(super) started_ms: Option<f64>,
     pub(super) ended_ms: Option<f64>,
     /// When its fence ended and its entries were gone.
-    pub(super) released_ms: f64,
+    pub(super) released_ms: Option<f64>,
     /// From ready to started.
     pub(super) waited_ms: Option<f64>,
     pub(super) predicted_ready_ms: Option<f64>,
     pub(super) predicted_start_ms: Option<f64>,
     pub(super) predicted_end_ms: Option<f64>,
     pub(super) failed: Option<String>,
-}
-
-/// Wrong pixels.
-#[derive(Debug, Serialize)]
-pub(super) struct Hazard {
-    /// Who found them.
-    pub(super) job: String,
-    pub(super) buffer: String,
-    pub(super) region: Option<String>,
-    /// "read": it should have found another's pixels. "write": its own were overwritten.
-    pub(super) access: &'static str,
-    /// "start" or "end".
-    pub(super) at: &'static str,
-    /// Whose they should be.
-    pub(super) expected: String,
-    /// Whose they were.
-    pub(super) found: Vec<String>,
 }
 
 /// What one reservation held, by usage.
@@ -130,25 +126,28 @@ impl Report {
         let prediction = run.prediction.as_ref();
         let jobs: Vec<Job> = (0..graph.len() as u32)
             .filter_map(|number| {
-                let ran = outcome.ran.get(&number)?;
                 let node = graph.node(number)?;
+                let ran = outcome.ran.get(&number);
                 let ready = ready(run, outcome, number);
-                let started = ran.started > 0;
+                let started = ran.filter(|ran| ran.started > 0);
+                let submitted = ran.map(|ran| ran.submitted).or_else(|| outcome.submitted.get(&number).copied());
+                // Before the gate opens there is no time to count from.
+                let ms = |at: u64| (zero > 0 && at > 0).then(|| ms(at));
                 let predicted = prediction.and_then(|prediction| prediction.spans.get(number as usize));
                 Some(Job {
                     job: name(program, graph, number),
                     owner: program.owners.get(node.owner as usize).cloned().unwrap_or_default(),
                     engine: program.engines.get(node.engine as usize).cloned().unwrap_or_default(),
-                    submitted_ms: ms(ran.submitted),
-                    ready_ms: ms(ready),
-                    started_ms: started.then(|| ms(ran.started)),
-                    ended_ms: started.then(|| ms(ran.ended)),
-                    released_ms: ms(ran.released),
-                    waited_ms: started.then(|| ran.started.saturating_sub(ready) as f64 / 1e6),
+                    submitted_ms: submitted.and_then(ms),
+                    ready_ms: ready.and_then(ms),
+                    started_ms: started.and_then(|ran| ms(ran.started)),
+                    ended_ms: started.and_then(|ran| ms(ran.ended)),
+                    released_ms: ran.and_then(|ran| ms(ran.released)),
+                    waited_ms: started.and_then(|ran| Some(ran.started.saturating_sub(ready?) as f64 / 1e6)),
                     predicted_ready_ms: predicted.map(|[ready, ..]| file_ms(*ready)),
                     predicted_start_ms: predicted.map(|[_, start, _]| file_ms(*start)),
                     predicted_end_ms: predicted.map(|[.., end]| file_ms(*end)),
-                    failed: ran.failed.clone(),
+                    failed: ran.and_then(|ran| ran.failed.clone()),
                 })
             })
             .collect();
@@ -156,6 +155,14 @@ impl Report {
         let makespan_ms = jobs.iter().filter_map(|job| job.ended_ms).fold(0.0, f64::max);
         let critical_path_ms = file_ms(graph.critical_path());
         let failed = jobs.iter().any(|job| job.failed.is_some());
+        let ended = match &outcome.ended {
+            Ended::Signal(_) => "interrupted",
+            Ended::Death(_) | Ended::Late(_) => "failed",
+            Ended::Complete if failed => "failed",
+            Ended::Complete if hazards.is_empty() => "complete",
+            Ended::Complete => "hazards",
+        };
+        let ratio = if critical_path_ms > 0.0 { makespan_ms / critical_path_ms } else { 1.0 };
         Self {
             scenario: scenario.name.clone(),
             title: scenario.title.clone(),
@@ -169,24 +176,23 @@ impl Report {
             regions: if settings.regions { "declared" } else { "whole" },
             border: settings.border.and_then(|border| program.owners.get(border)).cloned(),
             without: settings.without.iter().map(|duty| duty.word()).collect(),
-            ended: match &outcome.ended {
-                Ended::Signal(_) => "interrupted",
-                Ended::Death(_) | Ended::Late => "failed",
-                Ended::Complete if failed => "failed",
-                Ended::Complete if hazards.is_empty() => "complete",
-                Ended::Complete => "hazards",
-            },
+            ended,
             dead: if let Ended::Death(death) = &outcome.ended { Some(death.clone()) } else { None },
             makespan_ms,
             critical_path_ms,
-            ratio: if critical_path_ms > 0.0 { makespan_ms / critical_path_ms } else { 1.0 },
+            ratio: (ended == "complete").then_some(ratio),
             predicted: prediction.map(|prediction| Predicted {
                 model: prediction.model.clone(),
                 makespan_ms: file_ms(prediction.makespan),
                 false_waits: false_waits(run, outcome, prediction),
             }),
             jobs,
+            waits: waits(run, outcome),
+            graph: Recorded::of(program, graph, |job| name(program, graph, job)),
             hazards,
+            more_hazards: outcome.ran.values().map(|ran| ran.more_hazards).sum(),
+            unchecked_reads: plan.unchecked,
+            unchecked_cells: plan.truth.unsettled(),
             unattached: outcome.unattached.iter().map(|job| name(program, graph, *job)).collect(),
             held: (0..).zip(&outcome.held).map(|(surface, held)| holding(run, surface, *held)).collect(),
             steps: outcome
@@ -202,22 +208,13 @@ impl Report {
     }
 }
 
-/// When a job's queue was free and all that it truly depends on had ended; not before the gate opened.
-fn ready(run: &Prepared, outcome: &Outcome, job: u32) -> u64 {
-    let Some(node) = run.graph.node(job) else { return 0 };
-    let before = (0..job).rev().find(|other| run.graph.node(*other).is_some_and(|other| other.engine == node.engine));
-    let dependencies = run.graph.dependencies(node).iter().map(|on| on.on);
-    let ended = dependencies.chain(before).filter_map(|on| outcome.ran.get(&on)).map(|ran| ran.ended);
-    ended.fold(outcome.zero, u64::max)
-}
-
 /// Those that are predicted, with the time that each took here.
 fn false_waits(run: &Prepared, outcome: &Outcome, prediction: &Prediction) -> Vec<FalseWait> {
     let measured = |(waiter, on): (u32, u32)| {
         let (waiter, on) = (outcome.ran.get(&waiter)?, outcome.ran.get(&on)?);
         let until = waiter.started.min(on.ended);
         (until > 0).then_some(())?;
-        Some(until.saturating_sub(ready(run, outcome, waiter.job)) as f64 / 1e6)
+        Some(until.saturating_sub(ready(run, outcome, waiter.job)?) as f64 / 1e6)
     };
     prediction.waits.iter().map(|wait| FalseWait { measured_ms: measured(wait.jobs), ..wait.clone() }).collect()
 }
@@ -238,47 +235,4 @@ fn describe(run: &Prepared, step: &Step) -> (String, String) {
         Step::Thread(by, thread) => (by, format!("thread {}", thread.number)),
     };
     (run.plan.workers.get(*by).map_or_else(String::new, |worker| worker.name.clone()), what)
-}
-
-fn hazards(run: &Prepared, outcome: &Outcome) -> Vec<Hazard> {
-    let mut ran: Vec<&Ran> = outcome.ran.values().collect();
-    ran.sort_by_key(|ran| ran.job);
-    ran.into_iter().flat_map(|ran| ran.hazards.iter().map(|seen| hazard(run, ran.job, seen))).collect()
-}
-
-fn hazard(run: &Prepared, job: u32, seen: &Seen) -> Hazard {
-    let whose = |pixel: u32| match (pixel & !UNFINISHED).checked_sub(1) {
-        None => "nobody".to_owned(),
-        Some(job) if pixel & UNFINISHED != 0 => format!("{}, unfinished", name(&run.program, &run.graph, job)),
-        Some(job) => name(&run.program, &run.graph, job),
-    };
-    let surface = run.plan.surfaces.get(seen.surface as usize);
-    let buffer = run.graph.buffers.get(seen.surface as usize);
-    let buffer = buffer.and_then(|(number, _)| run.program.buffers.get(*number as usize));
-    let region = bits(1_u64.checked_shl(seen.cell).unwrap_or(0)).next();
-    Hazard {
-        job: name(&run.program, &run.graph, job),
-        buffer: surface.map_or_else(String::new, |surface| surface.name.clone()),
-        region: region.and_then(|bit| buffer?.regions.get(bit as usize).cloned()),
-        access: if seen.own { "write" } else { "read" },
-        at: if seen.at_end { "end" } else { "start" },
-        expected: whose(seen.expected),
-        found: seen.found.iter().map(|pixel| whose(*pixel)).collect(),
-    }
-}
-
-impl std::fmt::Display for Hazard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let region = self.region.as_ref().map_or(String::new(), |region| format!(", {region}"));
-        let (job, buffer, at) = (&self.job, &self.buffer, self.at);
-        let found = self.found.join("; ");
-        match self.access {
-            "write" => write!(f, "{job} wrote {buffer}{region}, and at its {at} there were pixels of {found}"),
-            _ => write!(
-                f,
-                "{job} read {buffer}{region}: at its {at} there were pixels of {found}, not only of {}",
-                self.expected
-            ),
-        }
-    }
 }

@@ -1,6 +1,9 @@
 //! What `handover run` needs to know of a scenario besides its jobs: who synchronises how. From `[run]` in its file, and from the
 //! command line, which wins.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -147,19 +150,46 @@ impl Settings {
         let policy = word(&run.policy, "policy", &policies);
         let regions = word(&run.regions, "way to see regions", &REGIONS.map(|(word, _)| word));
         let border = word(&run.border, "owner", &owners);
-        let rows = run.rows.into_iter().filter_map(|name| word(&Some(name), "buffer", &buffers)).collect();
+        let rows = run.rows.into_iter().map(|name| (name.span(), word(&Some(name), "buffer", &buffers)));
+        let rows: Vec<(Range<usize>, usize)> = rows.filter_map(|(span, row)| Some((span, row?))).collect();
         let sync_of = |index: usize| SYNCS.get(index).map_or(Sync::Implicit, |(_, sync)| *sync);
         let policy_of = |index: usize| POLICIES.get(index).map_or(Policy::Honest, |(_, policy)| *policy);
         let default = (sync_of(sync.unwrap_or(0)), policy_of(policy.unwrap_or(0)));
         let mut all = vec![default; owners.len()];
+        let mut said: BTreeMap<usize, Range<usize>> = BTreeMap::new();
+        let mut twice = Vec::new();
         for owner in run.owner {
+            let span = owner.name.span();
             let number = word(&Some(owner.name), "owner", &owners);
+            if let Some(first) = number.and_then(|number| said.insert(number, span.clone())) {
+                twice.push((first, span));
+            }
             let (sync, policy) =
                 (word(&owner.sync, "way to synchronise", &syncs), word(&owner.policy, "policy", &policies));
             if let Some(entry) = number.and_then(|number| all.get_mut(number)) {
                 *entry = (sync.map_or(entry.0, sync_of), policy.map_or(entry.1, policy_of));
             }
         }
+        for (first, span) in twice {
+            let title = "what an owner does is said twice";
+            diagnostics.push(Diagnostic::new(title, span, "again").also(first, "first here").help("one is enough"));
+        }
+        for (span, row) in &rows {
+            if program.buffers.get(*row).is_some_and(|buffer| buffer.regions.is_empty()) {
+                let title =
+                    format!("the buffer {} has no regions that could be rows", buffers.get(*row).unwrap_or(&""));
+                let help = "regions = [\"even\", \"odd\"] in its [[buffer]]";
+                diagnostics.push(Diagnostic::new(title, span.clone(), "").help(help));
+            }
+        }
+        let is_explicit = |border: &usize| all.get(*border).is_some_and(|(sync, _)| *sync == Sync::Explicit);
+        if let (Some(border), Some(name)) = (border.filter(|border| !is_explicit(border)), &run.border) {
+            let owner = owners.get(border).unwrap_or(&"");
+            let title = format!("`{owner}` is implicit, and only an explicit owner can stand at the border");
+            let help = format!("[[run.owner]] with name = \"{owner}\" and sync = \"explicit\"");
+            diagnostics.push(Diagnostic::new(title, name.span(), "").help(help));
+        }
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
         let regions = regions.and_then(|index| REGIONS.get(index)).is_none_or(|(_, declared)| *declared);
         let this = Self { owners: all, regions, border, rows, without: Vec::new() };
         if diagnostics.is_empty() { Ok(this) } else { Err(diagnostics) }

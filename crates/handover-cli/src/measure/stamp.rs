@@ -1,18 +1,22 @@
 //! The work of a job: pixels that say who drew them, written and looked at over its time.
 //!
 //! A writer marks its cells as begun, then draws them row by row; whoever looks in between sees two kinds of rows. A reader looks
-//! when it starts and when it ends: what it finds must be all of the last writer's, both times.
+//! when it starts and, unless it draws there too, when it ends: what it finds must be all of the last writer's, both times. When all
+//! have ended the parent looks once more: a writer that came too late stays on top, whether anybody reads it or not.
 
 use std::time::Duration;
 
-use handover::{Cell, Elements, Extent, Lease, Monotonic, Result, Surface};
+use handover::{Access, Cell, Deadline, Elements, Extent, Lease, Monotonic, Region, Result, Surface, acquire};
 
-use super::message::{Seen, UNFINISHED, mark};
+use super::message::{Drawn, Look, Seen, UNFINISHED, mark};
+use crate::explain::bits;
 
 /// Bytes of a pixel.
 const PIXEL: usize = 4;
 /// No more rows are drawn than one in this time: a sleep is not shorter.
 const STEP: Duration = Duration::from_micros(500);
+/// For the last look. Nobody is left who could hold a surface.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Different pixels that are told.
 const TOLD: usize = 8;
 
@@ -20,10 +24,8 @@ const TOLD: usize = 8;
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) job: u32,
-    /// Surface, its number, the cell, and whose pixels it should hold. `None`: there is no order to hold it to.
-    pub(super) reads: Vec<(Surface, u32, u32, Option<u32>)>,
-    /// Surface, its number, and the cells.
-    pub(super) writes: Vec<(Surface, u32, Vec<u32>)>,
+    pub(super) reads: Vec<(Surface, Look)>,
+    pub(super) writes: Vec<(Surface, Drawn)>,
     pub(super) duration: Duration,
 }
 
@@ -34,22 +36,21 @@ impl Work {
         self.look(lease, false, &mut seen)?;
         self.draw(lease, started)?;
         self.look(lease, true, &mut seen)?;
-        for (surface, number, cells) in &self.writes {
+        for (surface, drawn) in &self.writes {
             let view = lease.write(surface)?;
-            for cell in cells {
-                let found = differing(surface, *cell, mark(self.job), |x, y, row| view.read(0, x, y, row))?;
-                note(&mut seen, (*number, *cell), (true, true), mark(self.job), found);
+            for cell in bits(drawn.checked) {
+                let found = differing(surface, cell, mark(self.job), |x, y, row| view.read(0, x, y, row))?;
+                note(&mut seen, (drawn.surface, cell), (true, true), mark(self.job), found);
             }
         }
         Ok(seen)
     }
 
     fn look(&self, lease: &Lease, at_end: bool, seen: &mut Vec<Seen>) -> Result<()> {
-        for (surface, number, cell, whose) in &self.reads {
-            let Some(expected) = whose else { continue };
+        for (surface, look) in self.reads.iter().filter(|(_, look)| look.at_end || !at_end) {
             let view = lease.read(surface)?;
-            let found = differing(surface, *cell, *expected, |x, y, row| view.read(0, x, y, row))?;
-            note(seen, (*number, *cell), (false, at_end), *expected, found);
+            let found = differing(surface, look.cell, look.expected, |x, y, row| view.read(0, x, y, row))?;
+            note(seen, (look.surface, look.cell), (false, at_end), look.expected, found);
         }
         Ok(())
     }
@@ -57,9 +58,9 @@ impl Work {
     /// Takes the time of the job, whether it has rows to draw or not.
     fn draw(&self, lease: &Lease, started: Monotonic) -> Result<()> {
         let mut rows = Vec::new();
-        for (index, (surface, _, cells)) in self.writes.iter().enumerate() {
+        for (index, (surface, drawn)) in self.writes.iter().enumerate() {
             let view = lease.write(surface)?;
-            for row in cells.iter().flat_map(|cell| rows_of(surface, *cell)) {
+            for row in bits(drawn.cells).flat_map(|cell| rows_of(surface, cell)) {
                 view.write(0, row.x, row.y, &row.pixels(mark(self.job) | UNFINISHED))?;
                 rows.push((index, row));
             }
@@ -80,6 +81,18 @@ impl Work {
         sleep_until(started, self.duration);
         Ok(())
     }
+}
+
+/// Looks at cells when all jobs have ended, as whoever comes next would. `expected`: cells, and the marks of their last writers.
+pub(super) fn look_at_last(surface: &Surface, number: u32, expected: &[(u32, u32)]) -> Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    let lease = acquire(&[(surface, Access::Read, Region::WHOLE)], Deadline::after(PATIENCE))?.wait()?;
+    let view = lease.read(surface)?;
+    for (cell, expected) in expected {
+        let found = differing(surface, *cell, *expected, |x, y, row| view.read(0, x, y, row))?;
+        note(&mut seen, (number, *cell), (true, true), *expected, found);
+    }
+    Ok(seen)
 }
 
 fn note(

@@ -26,8 +26,10 @@ pub(super) fn summary(report: &Report, directory: &str) -> String {
     jobs(&mut text, report);
     let _ = writeln!(
         text,
-        "\n{BOLD}makespan {:.1} ms{BOLD:#}, critical path {} ms: {:.3} of it",
-        report.makespan_ms, report.critical_path_ms, report.ratio
+        "\n{BOLD}makespan {:.1} ms{BOLD:#}, critical path {} ms{}",
+        report.makespan_ms,
+        report.critical_path_ms,
+        report.ratio.map_or_else(String::new, |ratio| format!(": {ratio:.3} of it"))
     );
     match &report.predicted {
         Some(predicted) => {
@@ -48,18 +50,46 @@ pub(super) fn summary(report: &Report, directory: &str) -> String {
                 );
             }
             match predicted.false_waits.len() {
-                0 => text.push_str("no false waits\n"),
+                0 => text.push_str("  false waits: none predicted\n"),
                 count if count > SHOWN => drop(writeln!(text, "  and {} more; --json has all", count - SHOWN)),
                 _ => {}
             }
         }
-        None => text.push_str("no model of explain says what these participants do\n"),
+        None => text.push_str("nothing is predicted where somebody leaves out what keeps others safe\n"),
     }
+    waits(&mut text, report);
     if report.hazards.is_empty() && report.ended == "complete" {
-        text.push_str("no hazard: every reader found the last writer's pixels, from its start to its end\n");
+        text.push_str("no hazard: every reader found the last writer's pixels, and nobody started too early\n");
+    }
+    if report.unchecked_reads > 0 {
+        let _ = writeln!(
+            text,
+            "{} reads not checked: a writer of the same cell is in no order with them",
+            report.unchecked_reads
+        );
+    }
+    if report.unchecked_cells > 0 {
+        let _ = writeln!(
+            text,
+            "{} cells not checked in the end: their last writers are in no order",
+            report.unchecked_cells
+        );
     }
     let _ = writeln!(text, "report in {directory}");
     text
+}
+
+/// What was measured, whatever was predicted.
+fn waits(text: &mut String, report: &Report) {
+    for wait in report.waits.iter().take(SHOWN) {
+        let why = wait.on.as_ref().map_or_else(|| "unexplained".to_owned(), |on| format!("until {on} was released"));
+        let _ = writeln!(text, "  {} waited {:.1} ms, {why}", wait.waiter, wait.measured_ms);
+    }
+    match report.waits.len() {
+        0 if report.ended == "complete" => text.push_str("  false waits: none measured\n"),
+        count if count > SHOWN => drop(writeln!(text, "  and {} more; --json has all", count - SHOWN)),
+        _ => {}
+    }
 }
 
 /// Owners of one way together, in the order of the file.
@@ -87,11 +117,11 @@ fn jobs(text: &mut String, report: &Report) {
             [
                 job.job.clone(),
                 job.owner.clone(),
-                ms(job.submitted_ms),
-                ms(job.ready_ms),
+                maybe(job.submitted_ms),
+                maybe(job.ready_ms),
                 maybe(job.started_ms),
                 maybe(job.ended_ms),
-                ms(job.released_ms),
+                maybe(job.released_ms),
                 maybe(job.waited_ms),
                 job.predicted_start_ms.map_or_else(String::new, |start| format!("{start}")),
             ]

@@ -9,9 +9,9 @@ use handover::fence::Status;
 use handover::queue::{Habits, Policy, Sync};
 use handover::{Access, Deadline, Fence, Lease, Monotonic, Queue, Region, Surface};
 
-use super::message::{Ran, Thread, mark};
+use super::message::{Look, Ran, Thread, mark};
 use super::stamp::Work;
-use super::worker::{Trouble, access, words};
+use super::worker::{Trouble, access, note, words};
 
 /// A thread that waits for the gate.
 pub(super) struct Standing {
@@ -33,15 +33,14 @@ pub(super) fn stand(thread: Thread, surface: Surface, gate: Fence, deadline: Dea
         let exported = surface.export_fence(access(thread.export_writes), Region::WHOLE).map_err(words)?;
         let work = Work {
             job: thread.number,
-            reads: vec![(surface.clone(), thread.surface, 0, Some(mark(0)))],
+            reads: vec![(surface.clone(), Look { surface: thread.surface, cell: 0, expected: mark(0), at_end: true })],
             writes: Vec::new(),
             duration: Duration::from_nanos(thread.duration),
         };
         let job = move |lease: &Lease| {
             let started = Monotonic::now();
             let seen = work.run(lease, started)?;
-            let mut ran = noted.lock().unwrap_or_else(PoisonError::into_inner);
-            (ran.started, ran.ended, ran.hazards) = (started.0, Monotonic::now().0, seen);
+            note(&noted, started, seen);
             Ok(())
         };
         let set = [(&surface, Access::Read, Region::WHOLE)];

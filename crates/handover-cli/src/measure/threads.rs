@@ -9,10 +9,12 @@ use super::message::{Policy as Says, Submit, Sync, Thread, Touch};
 use super::plan::{Plan, Step, Surface, Worker};
 use super::report::Report;
 use super::settings::Settings;
-use super::{Arguments, Prepared, account, perform, tell};
+use super::truth::Truth;
+use super::{Arguments, Prepared, account, interrupted, perform, tell};
 use crate::columns::{Align, columns};
-use crate::explain::{Access, Buffer, Graph, Job, Policy, Program, Scenario, Threads};
+use crate::explain::{Access, Buffer, Graph, Job, Outcome as Predicted, Policy, Program, Scenario, Threads};
 use crate::run::Outputs;
+use crate::signals::Signals;
 
 /// Threads of one process: a reservation holds so many entries of it.
 const EACH: u32 = 16;
@@ -20,7 +22,14 @@ const EACH: u32 = 16;
 const MOST: u32 = 63;
 
 /// Each number of threads, in each of the two ways.
-pub(super) struct Runs(Vec<(u32, Policy, Threads, Prepared)>);
+pub(super) struct Runs(Vec<Run>);
+
+struct Run {
+    threads: u32,
+    policy: Policy,
+    predicted: Option<Predicted>,
+    run: Prepared,
+}
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -59,12 +68,14 @@ pub(super) fn prepare(scenario: &Scenario, threads: &Threads, nanoseconds: u64) 
     let runs = ways.map(|(count, policy)| {
         let program = program(threads, count);
         let graph = Graph::of(&program);
-        let plan = plan(&program, policy, nanoseconds);
+        let plan = plan(&program, &graph, policy, nanoseconds);
         let owners = plan.workers.iter().map(|worker| (worker.sync, worker.policy)).collect();
         let settings = Settings { owners, regions: false, border: None, rows: Vec::new(), without: Vec::new() };
         let scenario = scenario.clone();
         let run = Prepared { scenario, program, graph, settings, nanoseconds, plan, prediction: None };
-        (count, policy, Threads { counts: vec![count], ..threads.clone() }, run)
+        // It takes a while: nothing has started, and no signal is held back.
+        let predicted = Threads { counts: vec![count], ..threads.clone() }.outcomes(policy).into_iter().next();
+        Run { threads: count, policy, predicted, run }
     });
     Ok(Runs(runs.collect()))
 }
@@ -94,7 +105,7 @@ fn program(threads: &Threads, count: u32) -> Program {
     }
 }
 
-fn plan(program: &Program, policy: Policy, nanoseconds: u64) -> Plan {
+fn plan(program: &Program, graph: &Graph, policy: Policy, nanoseconds: u64) -> Plan {
     let worker = |(number, name): (usize, &String)| Worker {
         name: name.clone(),
         sync: if number == 0 { Sync::Implicit } else { Sync::Explicit },
@@ -102,6 +113,7 @@ fn plan(program: &Program, policy: Policy, nanoseconds: u64) -> Plan {
         engines: if number == 0 { vec![(0, name.clone())] } else { Vec::new() },
         ..Worker::default()
     };
+    let truth = Truth::of(graph);
     let step = |(number, job): (usize, &Job)| {
         let (number, duration) = (number as u32, job.duration.saturating_mul(nanoseconds));
         if number > 0 {
@@ -109,32 +121,47 @@ fn plan(program: &Program, policy: Policy, nanoseconds: u64) -> Plan {
             return Step::Thread(job.owner, Thread { number, surface: 0, export_writes, import_writes, duration });
         }
         let set = vec![Touch { surface: 0, region: u64::MAX, writes: true }];
-        let writes = vec![(0, 1)];
+        let writes = truth.writes(graph, 0);
         Step::Submit(0, Submit { job: 0, engine: 0, set, after: Vec::new(), reads: Vec::new(), writes, duration })
     };
+    let steps = program.jobs.iter().enumerate().map(step).collect();
     let mut plan = Plan {
         workers: program.owners.iter().enumerate().map(worker).collect(),
         surfaces: vec![Surface { name: "A".into(), regions: 0, rows: false }],
-        steps: program.jobs.iter().enumerate().map(step).collect(),
+        steps,
+        truth,
+        unchecked: 0,
     };
     plan.collect_needs();
     plan
 }
 
 /// One run after the other, until one does not come to a good end.
-pub(super) fn play(arguments: &Arguments, runs: &Runs, outputs: &Outputs) -> Result<ExitCode, String> {
+pub(super) fn play(
+    arguments: &Arguments,
+    runs: &Runs,
+    outputs: &Outputs,
+    signals: &mut Signals,
+) -> Result<ExitCode, String> {
     let (mut measured, mut code) = (Vec::new(), ExitCode::SUCCESS);
-    let (mut scenario, mut title, mut ended) = (String::new(), String::new(), "complete");
-    for (count, policy, threads, run) in &runs.0 {
-        let outcome = perform(run)?;
+    let named = runs.0.first().map(|run| (run.run.scenario.name.clone(), run.run.scenario.title.clone()));
+    let (scenario, title) = named.unwrap_or_default();
+    let mut ended = "complete";
+    for Run { threads, policy, predicted, run } in &runs.0 {
+        // One that came between two runs.
+        if let Some(signal) = signals.take().first() {
+            code = interrupted(*signal, outputs.directory());
+            ended = "interrupted";
+            break;
+        }
+        let outcome = perform(run, signals)?;
         let report = Report::of(run, &outcome);
         let ms = |time: f64| time * run.nanoseconds as f64 / 1e6;
-        let predicted = threads.outcomes(*policy).into_iter().next();
-        let predicted = predicted.map_or((0.0, 0, 0), |outcome| (outcome.mean, outcome.max, outcome.locked));
-        code = account(&report, &outcome, outputs.directory());
-        (scenario, title, ended) = (report.scenario.clone(), report.title.clone(), report.ended);
+        let predicted = predicted.as_ref().map_or((0.0, 0, 0), |outcome| (outcome.mean, outcome.max, outcome.locked));
+        code = account(run, &report, &outcome, outputs.directory());
+        ended = report.ended;
         measured.push(One {
-            threads: *count,
+            threads: *threads,
             export_import: policy.name(),
             predicted_mean_ms: ms(predicted.0),
             predicted_max_ms: ms(predicted.1 as f64),
@@ -159,7 +186,7 @@ fn text(measured: &Measured, directory: &str) -> String {
             let [makespan, mean, max, locked] =
                 [run.report.makespan_ms, run.predicted_mean_ms, run.predicted_max_ms, run.predicted_locked_ms]
                     .map(|ms| format!("{ms:.1}"));
-            let ratio = format!("{:.3}", run.report.ratio);
+            let ratio = run.report.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
             [run.threads.to_string(), run.export_import.to_owned(), makespan, ratio, mean, max, locked]
         })
         .collect();

@@ -17,10 +17,9 @@ use handover::timeline::{Reader, Timeline};
 use handover::transport::Channel;
 use handover::{Access, Deadline, Device, Fence, Handle, Lease, Monotonic, Queue, Region, Surface, Wish, import};
 
-use super::message::{After, Command, Event, Line, Part, Policy, Ran, Seen, Submit, Sync, Touch};
+use super::message::{After, Command, Event, Line, MAX_HAZARDS, Part, Policy, Ran, Seen, Submit, Sync, Touch};
 use super::stamp::Work;
 use super::thread;
-use crate::explain::bits;
 use crate::participant::end_with_parent;
 use crate::participant::status::Notes;
 
@@ -96,6 +95,7 @@ struct Engine {
 
 struct Running {
     job: u32,
+    engine: u32,
     submitted: Monotonic,
     fence: Fence,
     ran: Arc<Mutex<Ran>>,
@@ -162,7 +162,7 @@ impl Worker {
                 Event::Did
             }
             Command::Release { export, after, surface, point } => {
-                let fences = export.map(After::Export).into_iter().chain(after);
+                let fences = export.into_iter().map(After::Export).chain(after);
                 let fences = fences.map(|after| self.fence(after)).collect::<Result<Vec<_>, _>>()?;
                 let union = Fence::union(&fences);
                 let timeline = self.releases.get(&surface).ok_or("a release of a surface of somebody else's")?;
@@ -200,15 +200,14 @@ impl Worker {
         engine.submitted += 1;
         engine.timeline.submit(engine.submitted, &fence).map_err(words)?;
         let event = Event::Submitted { at: submitted.0, context: fence.context(), seq: fence.seq() };
-        self.running.push(Running { job: submit.job, submitted, fence, ran });
+        self.running.push(Running { job: submit.job, engine: submit.engine, submitted, fence, ran });
         Ok(event)
     }
 
     fn pixels(&self, submit: &Submit) -> Result<Work, Trouble> {
         let surface = |number: &u32| self.surfaces.get(number).cloned().ok_or("an unknown surface");
-        let reads = submit.reads.iter().map(|(number, cell, whose)| Ok((surface(number)?, *number, *cell, *whose)));
-        let writes =
-            submit.writes.iter().map(|(number, cells)| Ok((surface(number)?, *number, bits(*cells).collect())));
+        let reads = submit.reads.iter().map(|look| Ok((surface(&look.surface)?, *look)));
+        let writes = submit.writes.iter().map(|drawn| Ok((surface(&drawn.surface)?, *drawn)));
         Ok(Work {
             job: submit.job,
             reads: reads.collect::<Result<_, Trouble>>()?,
@@ -241,29 +240,56 @@ impl Worker {
     }
 
     fn finish(&mut self) -> Result<(), Trouble> {
-        let running = std::mem::take(&mut self.running);
-        for (done, job) in (1..).zip(running) {
-            let result = job.fence.wait(self.deadline);
-            let mut ran = job.ran.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            ran.submitted = job.submitted.0;
-            ran.released = match job.fence.status() {
-                Status::Done(at) | Status::Failed(at, _) => at.0,
-                Status::Pending => 0,
-            };
-            ran.failed = result.err().map(|error| error.to_string());
-            tell(&self.control, &Event::Ran(ran), None)?;
-            self.notes.frames(done);
+        let deadline = self.deadline;
+        // The jobs of one engine end in order, those of two do not: what a job has to tell must not wait for another engine.
+        let mut engines: HashMap<u32, Vec<Running>> = HashMap::new();
+        for job in std::mem::take(&mut self.running) {
+            engines.entry(job.engine).or_default().push(job);
         }
-        for thread in std::mem::take(&mut self.threads) {
-            tell(&self.control, &Event::Ran(thread.finish(self.deadline)?), None)?;
-        }
-        Ok(())
+        let (tells, told) = channel();
+        let threads = std::mem::take(&mut self.threads);
+        std::thread::scope(|scope| {
+            for jobs in engines.into_values() {
+                let tells = tells.clone();
+                let wait = move || jobs.into_iter().try_for_each(|job| tells.send(Ok(job.wait(deadline))));
+                std::thread::Builder::new().name("waits".into()).spawn_scoped(scope, wait).map_err(words)?;
+            }
+            for thread in threads {
+                let tells = tells.clone();
+                let wait = move || tells.send(thread.finish(deadline));
+                std::thread::Builder::new().name("waits".into()).spawn_scoped(scope, wait).map_err(words)?;
+            }
+            drop(tells);
+            for (done, ran) in (1..).zip(told) {
+                tell(&self.control, &Event::Ran(ran?), None)?;
+                self.notes.frames(done);
+            }
+            Ok(())
+        })
     }
 }
 
-fn note(ran: &Mutex<Ran>, started: Monotonic, seen: Vec<Seen>) {
+impl Running {
+    /// How it went.
+    fn wait(self, deadline: Deadline) -> Ran {
+        let result = self.fence.wait(deadline);
+        let mut ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ran.submitted = self.submitted.0;
+        if let Status::Done(at) | Status::Failed(at, _) = self.fence.status() {
+            ran.released = at.0;
+        }
+        ran.failed = result.err().map(|error| error.to_string());
+        ran
+    }
+}
+
+/// Notes what a job found, before its fence ends.
+pub(super) fn note(ran: &Mutex<Ran>, started: Monotonic, mut seen: Vec<Seen>) {
+    let more = seen.len().saturating_sub(MAX_HAZARDS);
+    seen.truncate(MAX_HAZARDS);
     let mut ran = ran.lock().unwrap_or_else(PoisonError::into_inner);
-    (ran.started, ran.ended, ran.hazards) = (started.0, Monotonic::now().0, seen);
+    (ran.started, ran.ended) = (started.0, Monotonic::now().0);
+    (ran.hazards, ran.more_hazards) = (seen, more);
 }
 
 pub(super) fn access(writes: bool) -> Access {

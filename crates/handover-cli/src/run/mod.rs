@@ -81,8 +81,9 @@ pub struct Arguments {
 
 /// All of it. Messages go to standard error, the summary or the report to standard output.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    if let Some(scenario) = arguments.pipeline.as_deref().filter(|path| measure::is_scenario(path)) {
-        return run_scenario(arguments, scenario);
+    let scenario = arguments.pipeline.as_deref().and_then(|path| Some((path, measure::find(path)?)));
+    if let Some((scenario, text)) = scenario {
+        return run_scenario(arguments, scenario, text);
     }
     if !arguments.overrides.is_empty() {
         return refuse("error: --sync, --regions, --policy and --without are for scenarios, which have jobs");
@@ -111,7 +112,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// A file with jobs instead of participants.
-fn run_scenario(arguments: &Arguments, scenario: &Path) -> ExitCode {
+fn run_scenario(arguments: &Arguments, scenario: &Path, text: measure::Text) -> ExitCode {
     let Arguments { input, frames, backend, trace, .. } = arguments;
     let given = [
         ("--input", input.is_some()),
@@ -127,6 +128,7 @@ fn run_scenario(arguments: &Arguments, scenario: &Path) -> ExitCode {
     }
     measure::measure(&measure::Arguments {
         scenario: scenario.to_path_buf(),
+        text,
         overrides: arguments.overrides.clone(),
         out: arguments.out.clone(),
         json: arguments.json,
