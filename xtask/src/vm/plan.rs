@@ -60,12 +60,17 @@ pub(super) const PLAN: Plan = Plan {
             reason: "compares with C headers, which the host has too, by some hundred runs of a compiler",
         },
         LeftOut { program: "handover-cli.explain", reason: COMPUTED },
+        LeftOut { program: "handover-cli.explain_files", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_input", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_rules", reason: COMPUTED },
         LeftOut { program: "handover-cli.faults", reason: VIDEO },
         LeftOut {
             program: "handover-cli.measure",
             reason: "starts some hundred processes on the software backend, which meet no device of the kernel's",
+        },
+        LeftOut {
+            program: "handover-cli.pipeline",
+            reason: "reads pipeline files and refuses them, before any device is asked",
         },
         LeftOut { program: "handover-cli.player", reason: VIDEO },
         LeftOut {
