@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chart;
 mod columns;
 pub mod devices;
 pub mod draw;

@@ -11,10 +11,9 @@ use super::program::{Access, Scenario};
 use super::report::{Explanation, time};
 use super::rules::{Contract, Model};
 use super::schedule::{Step, Wait, walk};
+use crate::chart::{COLOURS, LETTER, MOST, RIGHT, WIDTH, escaped};
 
 /// Pixels of the picture.
-const WIDTH: f64 = 1200.0;
-const RIGHT: f64 = 30.0;
 const TOP: f64 = 128.0;
 const ROW: f64 = 38.0;
 const BOX: f64 = 24.0;
@@ -22,14 +21,8 @@ const BOX: f64 = 24.0;
 const HEADING: f64 = 30.0;
 const LINE: f64 = 15.0;
 const GAP: f64 = 14.0;
-/// A letter of the text in boxes.
-const LETTER: f64 = 6.8;
-/// Jobs and frames that a picture can hold.
-const MOST: usize = 120;
+/// Frames that a picture can hold.
 const FRAMES: usize = 4;
-
-/// Colours of owners; told apart by people who see no red or no green too (Okabe and Ito).
-const COLOURS: [&str; 7] = ["#56b4e9", "#e69f00", "#66c2a5", "#f0e442", "#cc79a7", "#8da0cb", "#bbbbbb"];
 
 /// One model, or several with the same schedule.
 struct Panel {
@@ -376,8 +369,4 @@ impl Drawing<'_> {
             escaped(&says)
         );
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -6,21 +6,15 @@
 use std::fmt::Write as _;
 
 use super::report::{Job, Report};
+use crate::chart::{COLOURS, LETTER, MOST, RIGHT, WIDTH, escaped};
 
 /// Pixels of the picture.
-const WIDTH: f64 = 1200.0;
-const RIGHT: f64 = 30.0;
 const TOP: f64 = 84.0;
 const ROW: f64 = 30.0;
 const BOX: f64 = 22.0;
 const HEADING: f64 = 34.0;
-const LETTER: f64 = 6.8;
-/// Jobs that a picture can hold.
-const MOST: usize = 120;
 /// Waits that are drawn, in milliseconds: shorter ones are what a wake-up takes.
 const SHORTEST: f64 = 2.0;
-/// Colours of owners; told apart by people who see no red or no green too (Okabe and Ito).
-const COLOURS: [&str; 7] = ["#56b4e9", "#e69f00", "#66c2a5", "#f0e442", "#cc79a7", "#8da0cb", "#bbbbbb"];
 
 /// When a job was ready, started and ended.
 type Times = (f64, f64, f64);
@@ -190,8 +184,4 @@ impl Sheet<'_> {
         waits.retain(|wait| Some(wait.time) == longest);
         waits.into_iter().map(|wait| wait.on.as_str()).collect()
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,4 +1,4 @@
-//! What the kernel counted for this process: bytes read, descriptors open, and the time.
+//! What the kernel counted: bytes that this thread has read, descriptors open in the process, and the time.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -16,7 +16,8 @@ pub fn descriptors() -> Option<u64> {
     Some(entries.count().saturating_sub(1) as u64)
 }
 
-/// Bytes read since it was made.
+/// Bytes that this thread has read since it was made. Not those of the process: the threads of a driver read programs that it has
+/// built before at any time after a job was given to them.
 #[derive(Debug)]
 pub struct ReadAccount {
     start: u64,
@@ -51,7 +52,7 @@ pub fn counted<T>(work: impl FnOnce() -> T) -> (T, u64) {
 fn rchar() -> Option<(u64, u64)> {
     let mut text = [0; 512];
     // One call: a second, at the end of the file, would be counted nowhere but cost as much.
-    let length = File::open("/proc/self/io").ok()?.read(&mut text).ok()?;
+    let length = File::open("/proc/thread-self/io").ok()?.read(&mut text).ok()?;
     let text = std::str::from_utf8(text.get(..length)?).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix("rchar:"))?;
     Some((value.trim().parse().ok()?, length as u64))
@@ -62,7 +63,6 @@ mod tests {
     use super::ReadAccount;
     use std::io::{Read, Write};
 
-    /// Other tests of this process may read meanwhile: what is counted is at least what was read here.
     #[test]
     fn bytes_through_a_pipe_are_counted_and_the_look_itself_is_ours() {
         let Some(account) = ReadAccount::open() else { return };
@@ -71,6 +71,15 @@ mod tests {
         drop(writer);
         reader.read_to_end(&mut Vec::new()).unwrap();
         let reads = account.close(0).unwrap();
-        assert!(reads.all >= 4000 + reads.own, "{reads:?}");
+        assert_eq!(reads.all, 4000 + reads.own, "{reads:?}");
+    }
+
+    #[test]
+    fn what_other_threads_read_is_not_counted() {
+        let Some(account) = ReadAccount::open() else { return };
+        let read = || std::fs::read("/proc/self/status").unwrap().len();
+        assert!(std::thread::spawn(read).join().unwrap() > 0);
+        let reads = account.close(0).unwrap();
+        assert_eq!(reads.all, reads.own);
     }
 }

@@ -225,12 +225,13 @@ pub struct Sockets {
     pub descriptors: u64,
 }
 
-/// What `/proc/self/io` says of read calls between the first and the last frame (`rchar`; `recvmsg` is not in it).
+/// What `/proc/thread-self/io` says of read calls between the first and the last frame (`rchar`; `recvmsg` is not in it), of the
+/// thread that handles the frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reads {
     /// All bytes.
     pub all: u64,
-    /// Of these, what it read from files of its own (the clip, `/proc/self/io`).
+    /// Of these, what it read from files of its own (the clip, `/proc/thread-self/io`).
     pub own: u64,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Lane, Span, Story};
+use crate::chart::escaped;
 
 /// Pixels of the picture.
 const WIDTH: f64 = 1400.0;
@@ -247,8 +248,4 @@ fn fences(svg: &mut String, timelines: &Timelines<'_>, scale: &Scale, bottom: f6
             );
         }
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -45,7 +45,7 @@ pub struct Report {
     /// Who had to be killed so that the run could end.
     pub killed: Vec<String>,
     /// Bytes of pixels that went from one process to another other than by sharing memory: what participants read with
-    /// read calls (`rchar` of `/proc/PID/io`) less what they read from files of their own, and what came over the sockets of
+    /// read calls (`rchar` of `/proc/thread-self/io`) less what they read from files of their own, and what came over the sockets of
     /// streams and was no message of theirs. `null`: the kernel does not count, or a participant did not live to tell.
     pub pixel_bytes_copied_between_processes: Option<u64>,
     /// Bytes of messages on the sockets of all streams, for each frame that was done.

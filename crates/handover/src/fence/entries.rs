@@ -1,12 +1,11 @@
 //! The entries of a reservation at one moment, as a fence: what an access would have to wait for if it came now.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
 
-use super::Until;
+use super::{NextLook, Until};
 use crate::backend::software::pool::Pool;
 use crate::backend::software::reservation::{Dependency, Outcome, Phase, SLICE};
 use crate::deadline::Deadline;
@@ -20,7 +19,7 @@ use crate::who_waits;
 pub(crate) struct Entries {
     pool: Arc<Pool>,
     state: Mutex<State>,
-    next_look: AtomicU64,
+    next_look: NextLook,
 }
 
 #[derive(Debug)]
@@ -34,7 +33,7 @@ const EOWNERDEAD: i32 = 130;
 
 impl Entries {
     pub(super) fn new(pool: Arc<Pool>, left: Vec<Dependency>) -> Self {
-        let next_look = AtomicU64::new(Monotonic::coarse().saturating_add(SLICE).0);
+        let next_look = NextLook::after_a_slice();
         Self { pool, state: Mutex::new(State { left, failed: None }), next_look }
     }
 
@@ -61,18 +60,8 @@ impl Entries {
         left.clone()
     }
 
-    /// Whoever only ever asks notices a death too: one look at the owners a slice.
-    fn is_time_to_look(&self) -> bool {
-        let (now, next) = (Monotonic::coarse(), self.next_look.load(Ordering::Relaxed));
-        let is_time = now.0 >= next;
-        if is_time {
-            self.next_look.store(now.saturating_add(SLICE).0, Ordering::Relaxed);
-        }
-        is_time
-    }
-
     pub(super) fn look(&self) -> Option<(Result<()>, Monotonic)> {
-        if !self.left(self.is_time_to_look()).is_empty() {
+        if !self.left(self.next_look.is_now()).is_empty() {
             return None;
         }
         let result = lock(&self.state).failed.map_or(Ok(()), |errno| Err(failed(errno)));

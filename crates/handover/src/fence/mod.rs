@@ -42,7 +42,7 @@ use entries::Entries;
 use event::{Event, Listener};
 use union::Union;
 pub use until::Cancel;
-pub(crate) use until::Until;
+pub(crate) use until::{NextLook, Until};
 
 /// How far a fence is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! What ends a wait besides what it waits for: a deadline, and somebody who gives it up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use handover_sys::clock::Monotonic;
+
+use crate::backend::software::reservation::SLICE;
 use crate::deadline::Deadline;
 
 /// Gives up waits from another thread. A wait that is given up grants nothing and signals nothing.
@@ -45,5 +48,26 @@ impl Until<'_> {
 impl From<Deadline> for Until<'_> {
     fn from(deadline: Deadline) -> Self {
         Self { deadline, cancel: None }
+    }
+}
+
+/// When to look next whether the owner of something lives, for whoever only ever asks: once a slice.
+#[derive(Debug, Default)]
+pub(crate) struct NextLook(AtomicU64);
+
+impl NextLook {
+    /// Not before a slice has passed.
+    pub(crate) fn after_a_slice() -> Self {
+        Self(AtomicU64::new(Monotonic::coarse().saturating_add(SLICE).0))
+    }
+
+    /// Is it time? Then the next is a slice from now.
+    pub(crate) fn is_now(&self) -> bool {
+        let now = Monotonic::coarse();
+        let is_now = now.0 >= self.0.load(Ordering::Relaxed);
+        if is_now {
+            self.0.store(now.saturating_add(SLICE).0, Ordering::Relaxed);
+        }
+        is_now
     }
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use handover_model::{Blocked, Stage};
 use handover_sys::clock::Monotonic;
@@ -12,10 +11,9 @@ use super::Reached;
 use super::file::Read;
 use super::page::{Look, Memory};
 use super::promise::Promise;
-use crate::backend::software::reservation::SLICE;
 use crate::deadline::Deadline;
 use crate::error::{Error, Kind, Result, os};
-use crate::fence::Until;
+use crate::fence::{NextLook, Until};
 
 /// A timeline that somebody else writes. Clones are the same.
 #[derive(Debug, Clone)]
@@ -25,19 +23,8 @@ pub struct Reader(Arc<Inner>);
 struct Inner {
     read: Read,
     memory: Memory,
-    next_look: AtomicU64,
-}
-
-impl Inner {
-    /// Whoever only ever asks notices a death too: one look at the writer a slice, and one at the first.
-    fn is_time_to_look(&self) -> bool {
-        let (now, next) = (Monotonic::coarse(), self.next_look.load(Ordering::Relaxed));
-        let is_time = now.0 >= next;
-        if is_time {
-            self.next_look.store(now.saturating_add(SLICE).0, Ordering::Relaxed);
-        }
-        is_time
-    }
+    /// Of who only ever asks: he notices a death too.
+    next_look: NextLook,
 }
 
 impl Reader {
@@ -50,7 +37,7 @@ impl Reader {
         Ok(Self(Arc::new(Inner {
             read: Read::open(timeline)?,
             memory: Memory::default(),
-            next_look: AtomicU64::new(0),
+            next_look: NextLook::default(),
         })))
     }
 
@@ -111,7 +98,7 @@ impl RemotePoint {
     pub(crate) fn look(&self) -> Option<(Result<()>, Monotonic)> {
         let Inner { read, memory, .. } = &*self.reader.0;
         let mut look = memory.look(read, self.point);
-        if !look.is_over(self.submission_is_enough()) && self.reader.0.is_time_to_look() {
+        if !look.is_over(self.submission_is_enough()) && self.reader.0.next_look.is_now() {
             memory.look_at_writer(read);
             look = memory.look(read, self.point);
         }
