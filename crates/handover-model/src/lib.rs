@@ -18,7 +18,7 @@ pub mod export;
 pub mod format;
 pub mod layout;
 pub mod metadata;
-mod modifier;
+pub mod modifier;
 pub mod negotiate;
 mod read_only;
 pub mod region;

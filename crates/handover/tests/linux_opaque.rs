@@ -29,7 +29,7 @@ use kernel::{Gpu, duplicate, raw_udmabuf, udmabuf};
 /// `I915_FORMAT_MOD_X_TILED` of `drm_fourcc.h`.
 const X_TILED: Modifier = Modifier(0x0100_0000_0000_0001);
 const SIZE: u64 = 16_384;
-const SAYS: &[&str] = &["INTEL 0x1", "only a driver knows how they lie", "LINEAR"];
+const SAYS: &[&str] = &["INTEL X_TILED", "only a driver knows how they lie", "LINEAR"];
 
 /// Two planes, one over the other, as colours and their compression are with some drivers.
 fn layout(modifier: Modifier) -> Layout {
@@ -110,12 +110,12 @@ fn devices_that_are_simulated_refuse_what_only_a_driver_knows() {
     let parts = Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle);
     let shared = layout(X_TILED);
     for device in [Device::PLAIN, Device::BLOCKS, Device::PLAIN.with_blocks_decoder()] {
-        let says = &["INTEL 0x1", device.name()];
+        let says = &["INTEL X_TILED", device.name()];
         refused("import", Stage::Import, &Kind::Unsupported, None, says, || import(parts.handle(), device));
         let as_foreign = || foreign(Foreign::DmaBuf(raw_udmabuf(SIZE, &[])), &shared, device, Access::Read);
         refused("foreign", Stage::Import, &Kind::Unsupported, None, says, as_foreign);
         let adopted = || allocate::adopt(device, &shared, buffers(1), &open());
-        refused("adopt", Stage::Allocate, &Kind::Unsupported, None, &["INTEL 0x1", "Device::DRIVER"], adopted);
+        refused("adopt", Stage::Allocate, &Kind::Unsupported, None, &["INTEL X_TILED", "Device::DRIVER"], adopted);
     }
     // Without a modifier, or with a number of nobody's, not even a driver.
     for modifier in [Modifier::INVALID.0, 0xf000_0000_0000_0002] {

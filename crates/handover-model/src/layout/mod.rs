@@ -8,6 +8,7 @@
 
 pub mod blocks;
 mod linear;
+pub mod tiling;
 
 use alloc::format;
 use alloc::string::String;
