@@ -190,7 +190,10 @@ impl Vendor {
             return value.ok_or_else(|| unread(text, "56 bits of the vendor's were meant"));
         }
         let (mut decided, mut bits) = (0, u64::from(self.id) << 56);
-        let words = rest.split([' ', ',', '|']).filter(|word| !word.is_empty());
+        let mut words = rest.split([' ', ',', '|']).filter(|word| !word.is_empty()).peekable();
+        if words.peek().is_none() {
+            return Err(unread(text, "it says no layout"));
+        }
         for spelling in words {
             let Some((mask, value)) = self.words.iter().find_map(|word| word.read(spelling)) else {
                 let known: Vec<_> = self.words.iter().filter_map(|word| word.names.first()).copied().collect();

@@ -17,7 +17,7 @@ use crate::{Bytes, PlaneLayout, Result};
 const X: Order = Order::of("x0 x1 x2 x3 x4 x5 x6 x7 x8 y0 y1 y2");
 const Y: Order = Order::of("x0 x1 x2 x3 y0 y1 y2 y3 y4 x4 x5 x6");
 const TILE4: Order = Order::of("x0 x1 x2 x3 y0 y1 x4 x5 y2 x6 y3 y4");
-const YF_1: Order = Order::of("x0 x1 x2 x3 y0 y1 y2 y3 x4 y4 x5 y5");
+const YF_1: Order = Order::of("x0 x1 x2 x3 y0 y1 y2 y3 y4 x4 y5 x5");
 const YF_2_4: Order = Order::of("x0 x1 x2 x3 y0 y1 y2 x4 y3 x5 y4 x6");
 const YF_8_16: Order = Order::of("x0 x1 x2 x3 y0 y1 x4 x5 y2 x6 y3 x7");
 

@@ -92,9 +92,11 @@ impl Order {
         while let [letter, after @ ..] = rest {
             rest = after;
             let mut index = 0;
-            while let [digit @ b'0'..=b'9', after @ ..] = rest {
-                index = index * 10 + (*digit - b'0') as u32;
-                rest = after;
+            if matches!(*letter, b'x' | b'y') {
+                while let [digit @ b'0'..=b'9', after @ ..] = rest {
+                    index = index * 10 + (*digit - b'0') as u32;
+                    rest = after;
+                }
             }
             match *letter {
                 b'x' => bit = bit.xor(AddressBit::x(index)),

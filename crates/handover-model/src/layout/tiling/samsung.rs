@@ -61,9 +61,10 @@ pub(super) fn column(grid: &Grid, class: u8, x: u32) -> u32 {
     let block = &grid.block;
     let tile = x >> block.width_log2;
     let index = match class {
+        // Of the one row of tiles; the other classes do not occur, and stay inside the plane.
+        _ if tile_rows(grid) == 1 => tile,
         EVEN => tile.saturating_add(tile.saturating_add(2) & !3),
         ODD => tile.saturating_add(2).saturating_add(tile & !3),
-        _ if tile_rows(grid) == 1 => tile,
         _ => tile.saturating_add(grid.blocks),
     };
     index.saturating_mul(block.bytes()).saturating_add(block.column(x))

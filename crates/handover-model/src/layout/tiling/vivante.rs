@@ -1,6 +1,6 @@
 //! Vivante: tiles of 4 × 4 elements, and supertiles of 64 × 64 in one of two orders.
 //!
-//! Origin: Mesa 25.0.7 `etnaviv_tiling.c`, etna_viv `doc/hardware.md`, WebKit `VivanteSuperTiledTexture` (the second order). Strides count
+//! Origin: Mesa 25.0.7 `etnaviv_tiling.c`, the notes of etna_viv on the hardware, WebKit `VivanteSuperTiledTexture` (the second order). Strides count
 //! the bytes of a row of elements, not of a row of tiles.
 
 use super::block::Block;
