@@ -5,6 +5,8 @@
 
 mod bench;
 mod ci;
+#[cfg(test)]
+mod golden;
 mod soak;
 mod tidy;
 mod vm;

@@ -1,0 +1,3 @@
+//! Checks of vector files through the public API.
+
+mod metadata;
