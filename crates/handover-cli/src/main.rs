@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use handover_cli::decode::{self, What, decode};
 use handover_cli::devices::devices;
 use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
@@ -40,6 +41,12 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Say what the numbers mean that devices and buffers carry.
+    #[command(after_long_help = AFTER_DECODE)]
+    Decode {
+        #[command(subcommand)]
+        what: Decode,
     },
     /// One participant, started by `run`.
     #[command(name = participant::COMMAND, hide = true)]
@@ -142,6 +149,38 @@ Tiers, each with all of those before it:
 Exit codes:
   0    looked, whatever was found
   2    refused: the command line";
+
+const AFTER_DECODE: &str = "\
+Examples:
+  handover decode modifier 0x0200000020937b03     every field of it, and whether its pixels can be read as they are
+  handover decode modifier I915_FORMAT_MOD_Y_TILED 'AMD GFX9 64K_S_X, pipe_xor=2, bank_xor=3'
+  handover decode fourcc XR24 NV12 0x34325241
+
+Exit codes:
+  0    every value means something
+  2    refused: the command line, or a value; the message names the field that is wrong";
+
+#[derive(Debug, Subcommand)]
+enum Decode {
+    /// Format modifiers: how the pixels of a plane lie in memory.
+    Modifier {
+        /// A number (0x…), what handover or libdrm calls it, or a name of drm_fourcc.h.
+        #[arg(value_name = "VALUE", required = true)]
+        values: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Codes of formats.
+    Fourcc {
+        /// Four characters, a format's name, or a number (0x…).
+        #[arg(value_name = "CODE", required = true)]
+        values: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 const INSPECT: &str = "\
 Show who holds which buffer.
@@ -248,6 +287,10 @@ fn main() -> ExitCode {
         Command::Participant { jobs: true, .. } => measure::main(),
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
+        Command::Decode { what } => decode(&match what {
+            Decode::Modifier { values, json } => decode::Arguments { what: What::Modifier, values, json },
+            Decode::Fourcc { values, json } => decode::Arguments { what: What::Fourcc, values, json },
+        }),
         Command::Explain(Explain { scenario, all: _, json, svg }) => {
             explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
         }
