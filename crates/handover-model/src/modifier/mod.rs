@@ -157,6 +157,27 @@ impl Modifier {
         Vendor::of(self).map_or(&[], |vendor| (vendor.fields)(self))
     }
 
+    /// The layout that is left once its compression has been resolved: the same addresses of pixels, without compression data. What is not
+    /// compressed stays as it is. `None` where `drm_fourcc.h` has no such modifier, or the number is none.
+    ///
+    /// ```
+    /// use handover_model::Modifier;
+    /// assert_eq!(Modifier(0x0100_0000_0000_0006).uncompressed(), Some(Modifier(0x0100_0000_0000_0002)));
+    /// ```
+    pub fn uncompressed(self) -> Option<Self> {
+        let parsed = match self.parse().ok()? {
+            Parsed::Amd(amd) => Parsed::Amd(Amd { dcc: None, ..amd }),
+            Parsed::Intel(intel) => match intel.tiling() {
+                intel::Tiling::X => Parsed::Intel(Intel::XTiled),
+                intel::Tiling::Y => Parsed::Intel(Intel::YTiled),
+                intel::Tiling::Yf => Parsed::Intel(Intel::YfTiled),
+                intel::Tiling::Four => Parsed::Intel(Intel::Tile4),
+            },
+            parsed => parsed,
+        };
+        (!parsed.is_compressed()).then(|| parsed.modifier())
+    }
+
     /// The typed value.
     ///
     /// # Errors

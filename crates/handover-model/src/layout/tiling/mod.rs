@@ -146,6 +146,11 @@ impl Tiling {
         Bytes(1 << self.block.bytes_log2)
     }
 
+    /// A stride is a multiple of this.
+    pub const fn stride_unit(&self) -> Bytes {
+        Bytes(self.stride_unit)
+    }
+
     /// Are the pixels valid only after the device has resolved them? What to answer who reads them all the same: "compressed:
     /// resolve first".
     pub const fn is_compressed(&self) -> bool {
