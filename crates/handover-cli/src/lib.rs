@@ -3,7 +3,7 @@
 //! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
 //! and pictures, [`draw`] draws in software, [`picture`] shows who waited for whom. [`inspect`] shows who holds which
-//! buffer, [`devices`] what the machine can do. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
+//! buffer, [`devices`] what the machine can do, [`layout`] where the elements of an image lie. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ pub mod devices;
 pub mod draw;
 pub mod explain;
 pub mod inspect;
+pub mod layout;
 pub mod measure;
 pub mod media;
 pub mod participant;
