@@ -32,7 +32,7 @@ pub use error::{Blocked, Error, Holder, Kind, Result, Text};
 pub use export::{Compression, Decision, ExportFlags, ExportState, Outcome, Resolve, decide};
 pub use format::{Format, FormatPlane, Fourcc};
 pub use layout::{Constraints, Layout, PlaneLayout};
-pub use metadata::{Block, Header, Metadata, Word};
+pub use metadata::{BLOCK_BYTES, Block, Header, Metadata, Word};
 pub use modifier::Modifier;
 pub use negotiate::{Agreement, Conflict, Offer, OfferEntry, SurfaceUsages};
 pub use read_only::ReadOnly;

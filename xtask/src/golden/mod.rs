@@ -4,6 +4,7 @@
 //! they mean. Everything goes through the public interface of `handover-model`.
 
 mod equation;
+mod metadata;
 mod tiling;
 mod vector;
 
@@ -21,8 +22,11 @@ struct Check {
     check: fn(&Value) -> Result<(), Fault>,
 }
 
-const CHECKS: &[Check] =
-    &[Check { member: "layout", check: tiling::check }, Check { member: "bits", check: equation::check }];
+const CHECKS: &[Check] = &[
+    Check { member: "layout", check: tiling::check },
+    Check { member: "bits", check: equation::check },
+    Check { member: "kind", check: |vector| metadata::check(vector).map_err(Fault::Differs) },
+];
 
 /// Where the committed vectors are: every `.jsonl` file in a folder of this one.
 const COMMITTED: &str = "crates/handover-model/tests/data";

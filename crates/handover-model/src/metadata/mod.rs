@@ -6,7 +6,9 @@
 //! Sizes, set and get follow `DRM_AMDGPU_GEM_METADATA` (Linux, `include/uapi/drm/amdgpu_drm.h`), except that here the bytes
 //! past the stored length always read as zero.
 
+pub mod amdgpu;
 pub mod blocks;
+pub mod field;
 
 use alloc::format;
 use core::fmt;
