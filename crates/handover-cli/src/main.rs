@@ -12,6 +12,7 @@ use handover_cli::decode::{self, What, decode};
 use handover_cli::devices::devices;
 use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
+use handover_cli::layout::{self, layout};
 use handover_cli::measure::{self, Duty, Overrides};
 use handover_cli::participant;
 use handover_cli::run::{Arguments, Backend, run};
@@ -48,6 +49,9 @@ enum Command {
         #[command(subcommand)]
         what: Decode,
     },
+    /// Say where every element of a tiled image lies, and draw the order of its bytes.
+    #[command(long_about = layout::ABOUT, after_long_help = layout::EXAMPLES)]
+    Layout(Layout),
     /// One participant, started by `run`.
     #[command(name = participant::COMMAND, hide = true)]
     Participant {
@@ -222,6 +226,31 @@ struct Inspect {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct Layout {
+    /// The modifier: a name ("I915_FORMAT_MOD_Y_TILED", or as `handover` prints it) or a number (0x…).
+    #[arg(long, value_name = "MODIFIER")]
+    modifier: String,
+    /// The format: a name (XRGB8888) or a code of four characters (XR24).
+    #[arg(long, value_name = "FORMAT", default_value = "XRGB8888")]
+    format: String,
+    /// The image in pixels.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1920x1080")]
+    size: String,
+    /// What the modifier does not say; can be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// The offset of this element of each plane, counted in elements.
+    #[arg(long, value_name = "X,Y")]
+    at: Option<String>,
+    /// Draw a block of the first plane, and the order of its bytes.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "between 0.1 and 86400".into())
@@ -293,6 +322,9 @@ fn main() -> ExitCode {
         }),
         Command::Explain(Explain { scenario, all: _, json, svg }) => {
             explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
+        }
+        Command::Layout(Layout { modifier, format, size, parameters, at, svg, json }) => {
+            layout(&layout::Arguments { modifier, format, size, parameters, at, svg, json })
         }
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
         Command::Run(Run { pipeline, input, frames, out, json, backend, trace, sync, regions, policies, without }) => {
