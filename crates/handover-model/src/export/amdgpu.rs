@@ -127,7 +127,7 @@ impl Texture {
     }
 
     /// Does its display DCC go stale unless somebody retiles it (`si_displayable_dcc_needs_explicit_flush`)? Who sees several planes
-    /// knows that it must not render to the front buffer.
+    /// knows that it must not render to the front buffer; GFX12 has no such copy.
     const fn needs_retile(&self) -> bool {
         self.displayable
             && self.dcc
