@@ -5,7 +5,6 @@
 
 mod bench;
 mod ci;
-#[cfg(test)]
 mod golden;
 mod soak;
 mod tidy;
@@ -46,6 +45,12 @@ const COMMANDS: &[Command] = &[
         summary: "random kills in a loop over real processes, for as long as one likes",
         help: soak::help,
         run: soak::run,
+    },
+    Command {
+        name: "golden",
+        summary: "vectors from other people's drivers, through our public interface",
+        help: golden::help,
+        run: golden::run,
     },
     Command {
         name: "bench",

@@ -19,7 +19,7 @@ pub mod format;
 pub mod import;
 pub mod layout;
 pub mod metadata;
-mod modifier;
+pub mod modifier;
 pub mod negotiate;
 mod read_only;
 pub mod region;

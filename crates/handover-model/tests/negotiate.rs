@@ -67,7 +67,7 @@ fn the_producer_prefers_and_every_loser_says_why() {
         lost,
         [
             "NV12 LINEAR: format: clip has NV12, screen has XRGB8888, ARGB8888",
-            "XRGB8888 INTEL 0x1: modifier: clip has INTEL 0x1, screen has LINEAR, SIM_BLOCKS (simulated)",
+            "XRGB8888 INTEL X_TILED: modifier: clip has INTEL X_TILED, screen has LINEAR, SIM_BLOCKS (simulated)",
             "ARGB8888 LINEAR: extent: the caller has 720x404 px, screen has at most 640x480 px",
             "XRGB8888 LINEAR: preference: clip has XRGB8888 SIM_BLOCKS (simulated) before XRGB8888 LINEAR, \
              everybody has XRGB8888 SIM_BLOCKS (simulated) in common",

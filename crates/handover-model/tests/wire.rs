@@ -43,10 +43,10 @@ fn tiled() -> SurfaceMessage {
     surface(layout, vec![rect(0, 0, 360, 404), rect(360, 0, 360, 404)])
 }
 
-/// A layout of `I915_FORMAT_MOD_X_TILED`, which no code here knows: two planes in one place.
+/// A layout of `DRM_FORMAT_MOD_QCOM_COMPRESSED`, which no code here knows: two planes in one place.
 fn opaque(format: Format, extent: Extent) -> Layout {
     let plane = PlaneLayout { offset: Bytes(4096), stride: Bytes(512), size: Bytes(8192) };
-    let modifier = Modifier(0x0100_0000_0000_0001);
+    let modifier = Modifier(0x0500_0000_0000_0001);
     Layout::from_allegation(Some(format), Some(extent), modifier, &[plane, plane], Bytes(12_288)).unwrap()
 }
 
@@ -142,7 +142,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, Kind, &'static str)> {
         ("no-width", patched(WIDTH, &[0; 4]), Kind::Malformed, "`width`"),
         ("huge-width", patched(WIDTH, &[0xff; 4]), Kind::Malformed, "`width`"),
         ("wider-than-its-stride", patched(WIDTH, &[0xd1, 2]), Kind::Malformed, "tile of a row"),
-        ("foreign-modifier", patched(MODIFIER, &[1, 0, 0, 0, 0, 0, 0, 1]), Kind::Malformed, "write unit"),
+        ("foreign-modifier", patched(MODIFIER, &[1, 0, 0, 0, 0, 0, 0, 1]), Kind::Malformed, "2 planes"),
         ("unassigned-modifier", patched(MODIFIER, &[2, 0, 0, 0, 0, 0, 0, 0xf0]), Kind::Unsupported, "not known here"),
         (
             "no-modifier",

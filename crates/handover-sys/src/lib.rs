@@ -31,6 +31,7 @@
 
 pub mod clock;
 mod copy;
+pub use copy::tiles;
 pub mod dma_buf;
 pub mod dma_heap;
 pub mod drm;

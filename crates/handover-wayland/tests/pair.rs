@@ -31,7 +31,7 @@ fn feedback_arrives_as_it_was_offered() {
     assert_eq!((scanout.scanout, rest.scanout, rest.target_device), (true, false, Some(DEVICE)));
     let entries: Vec<_> =
         feedback.offer("compositor").entries.iter().map(OfferEntry::candidate).map(|c| c.to_string()).collect();
-    assert_eq!(entries, ["XRGB8888 LINEAR", "XRGB8888 INTEL 0x2", "NV12 LINEAR"]);
+    assert_eq!(entries, ["XRGB8888 LINEAR", "XRGB8888 INTEL Y_TILED", "NV12 LINEAR"]);
     assert!(feedback.left_out().is_empty());
 }
 

@@ -81,7 +81,7 @@ fn producer<'a>(surface: &'a Surface, what: &str) -> Result<std::sync::MutexGuar
 impl Exports {
     fn settle(&mut self, surface: &Surface, state: ExportState) {
         self.state = state;
-        if let Codec::Blocks(codec) = &surface.0.codec {
+        if let Codec::Tiled(codec) = &surface.0.codec {
             codec.set_resolve(state.resolve());
         }
     }
@@ -101,7 +101,7 @@ fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<
     let mut exports = producer(surface, "an export of")?;
     let (state, decision) = decide(exports.state, flags)?;
     match &surface.0.codec {
-        Codec::Blocks(codec) if decision.changed => {
+        Codec::Tiled(codec) if decision.changed => {
             codec.decompress(&pixels)?;
             surface.set_metadata(&surface.0.device.describe(&surface.0.layout.without_compression())?)?;
             surface.0.pool.reservation().bump_content_generation(surface.0.index);
@@ -122,7 +122,7 @@ fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<
 /// resolved at its end, and what ended before shows.
 fn is_dirty(surface: &Surface) -> bool {
     match &surface.0.codec {
-        Codec::Blocks(codec) => {
+        Codec::Tiled(codec) => {
             codec.set_resolve(Resolve::ByTracking);
             codec.is_dirty()
         }
@@ -133,7 +133,7 @@ fn is_dirty(surface: &Surface) -> bool {
 /// The layout without the compression plane, once an export has dropped it.
 fn current_layout(surface: &Surface) -> Layout {
     match &surface.0.codec {
-        Codec::Blocks(codec) if !codec.is_compressed() => surface.0.layout.without_compression(),
+        Codec::Tiled(codec) if !codec.is_compressed() => surface.0.layout.without_compression(),
         _ => surface.0.layout,
     }
 }

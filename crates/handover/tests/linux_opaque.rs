@@ -26,10 +26,11 @@ use handover_sys::dma_buf::Direction;
 use handover_sys::memfd;
 use kernel::{Gpu, duplicate, raw_udmabuf, udmabuf};
 
-/// `I915_FORMAT_MOD_X_TILED` of `drm_fourcc.h`.
-const X_TILED: Modifier = Modifier(0x0100_0000_0000_0001);
+/// `DRM_FORMAT_MOD_QCOM_COMPRESSED` of `drm_fourcc.h`.
+/// Qualcomm's, of which no public source says how its bytes lie.
+const COMPRESSED: Modifier = Modifier(0x0500_0000_0000_0001);
 const SIZE: u64 = 16_384;
-const SAYS: &[&str] = &["INTEL 0x1", "only a driver knows how they lie", "LINEAR"];
+const SAYS: &[&str] = &["QCOM COMPRESSED", "only a driver knows how they lie", "LINEAR"];
 
 /// Two planes, one over the other, as colours and their compression are with some drivers.
 fn layout(modifier: Modifier) -> Layout {
@@ -75,11 +76,11 @@ fn an_opaque_surface_goes_from_driver_to_driver_and_no_cpu_finds_a_pixel() {
     if udmabuf().is_none() {
         return;
     }
-    let ours = adopt(&layout(X_TILED), 3).unwrap();
+    let ours = adopt(&layout(COMPRESSED), 3).unwrap();
     assert_eq!(ours.len(), 3);
     for (index, surface) in (0..).zip(&ours) {
         assert_eq!((surface.index(), surface.memory_kind()), (index, MemoryKind::DmaBuf));
-        assert_eq!((surface.layout(), surface.memory_size()), (&layout(X_TILED), Bytes(SIZE)));
+        assert_eq!((surface.layout(), surface.memory_size()), (&layout(COMPRESSED), Bytes(SIZE)));
         assert_eq!(surface.metadata().unwrap(), Metadata::default(), "nobody has said anything");
     }
     let flags = ExportFlags::READ | ExportFlags::WRITE;
@@ -106,16 +107,16 @@ fn devices_that_are_simulated_refuse_what_only_a_driver_knows() {
     if udmabuf().is_none() {
         return;
     }
-    let ours = adopt(&layout(X_TILED), 1).unwrap().remove(0);
+    let ours = adopt(&layout(COMPRESSED), 1).unwrap().remove(0);
     let parts = Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle);
-    let shared = layout(X_TILED);
+    let shared = layout(COMPRESSED);
     for device in [Device::PLAIN, Device::BLOCKS, Device::PLAIN.with_blocks_decoder()] {
-        let says = &["INTEL 0x1", device.name()];
+        let says = &["QCOM COMPRESSED", device.name()];
         refused("import", Stage::Import, &Kind::Unsupported, None, says, || import(parts.handle(), device));
         let as_foreign = || foreign(Foreign::DmaBuf(raw_udmabuf(SIZE, &[])), &shared, device, Access::Read);
         refused("foreign", Stage::Import, &Kind::Unsupported, None, says, as_foreign);
         let adopted = || allocate::adopt(device, &shared, buffers(1), &open());
-        refused("adopt", Stage::Allocate, &Kind::Unsupported, None, &["INTEL 0x1", "Device::DRIVER"], adopted);
+        refused("adopt", Stage::Allocate, &Kind::Unsupported, None, &["QCOM COMPRESSED", "Device::DRIVER"], adopted);
     }
     // Without a modifier, or with a number of nobody's, not even a driver.
     for modifier in [Modifier::INVALID.0, 0xf000_0000_0000_0002] {
@@ -135,7 +136,7 @@ fn planes_beyond_the_buffer_are_refused_though_nobody_knows_the_layout() {
     if udmabuf().is_none() {
         return;
     }
-    let ours = adopt(&layout(X_TILED), 1).unwrap().remove(0);
+    let ours = adopt(&layout(COMPRESSED), 1).unwrap().remove(0);
     let parts = Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle);
     for (what, field) in [("offset", at::OFFSET), ("size", at::SIZE), ("offset of the second", at::OFFSET + at::PLANE)]
     {
@@ -150,7 +151,7 @@ fn planes_beyond_the_buffer_are_refused_though_nobody_knows_the_layout() {
     bytes[at::SIZE..at::SIZE + 8].copy_from_slice(&(1_u64 << 20).to_le_bytes());
     let arrives = || parts.forge(&bytes).and_then(|handle| import(handle, Device::DRIVER));
     refused("memory", Stage::Import, &Kind::Malformed, None, &[], arrives);
-    let small = || allocate::adopt(Device::DRIVER, &layout(X_TILED), vec![raw_udmabuf(8192, &[])], &open());
+    let small = || allocate::adopt(Device::DRIVER, &layout(COMPRESSED), vec![raw_udmabuf(8192, &[])], &open());
     refused("a small buffer", Stage::Allocate, &Kind::Malformed, None, &[], small);
 }
 
@@ -160,7 +161,7 @@ fn what_cannot_be_adopted_is_refused() {
     if udmabuf().is_none() {
         return;
     }
-    let shared = layout(X_TILED);
+    let shared = layout(COMPRESSED);
     let adopt_one =
         |buffer: OwnedFd, options: &Options| allocate::adopt(Device::DRIVER, &shared, vec![buffer], options);
     let memory = || memfd::create("no dma-buf", SIZE).unwrap();
@@ -198,7 +199,7 @@ fn a_linear_buffer_of_a_driver_is_read_and_written_as_any_other() {
 fn an_opaque_surface_waits_for_devices_as_any_other() {
     let _turn = alone();
     let (Some(gpu), Some(_)) = (Gpu::open(), udmabuf()) else { return };
-    let ours = adopt(&layout(X_TILED), 1).unwrap().remove(0);
+    let ours = adopt(&layout(COMPRESSED), 1).unwrap().remove(0);
     let job = gpu.submit(ours.pixels_fd(), Direction::WRITE);
     let wish = [(&ours, Access::Read, Region::WHOLE)];
     assert!(refusal("a reader", acquire(&wish, millis(30)).unwrap().wait()).is_timeout());
@@ -217,13 +218,13 @@ fn what_was_adopted_leaves_no_descriptor() {
     }
     keeps_descriptors("adopt, export, import, drop", || {
         for _ in 0..20 {
-            let ours = adopt(&layout(X_TILED), 2).unwrap();
+            let ours = adopt(&layout(COMPRESSED), 2).unwrap();
             let theirs = import(export(&ours[0], ExportFlags::READ, soon()).unwrap().handle, Device::DRIVER).unwrap();
             drop(Arc::new(theirs));
         }
     });
     keeps_descriptors("a mixed lot", || {
         let mixed = vec![raw_udmabuf(SIZE, &[]), duplicate(std::io::stdin())];
-        refusal("a mixed lot", allocate::adopt(Device::DRIVER, &layout(X_TILED), mixed, &open()));
+        refusal("a mixed lot", allocate::adopt(Device::DRIVER, &layout(COMPRESSED), mixed, &open()));
     });
 }

@@ -1,13 +1,15 @@
 //! Where the planes of a surface lie in its memory.
 //!
-//! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::blocks`],
+//! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::tiled`], [`Layout::blocks`],
 //! [`Layout::buffer`]) or it is what a peer alleged and a check confirmed ([`Layout::from_allegation`]).
 //!
-//! Of a modifier that no code here knows, only a driver can tell how the elements lie. Such a layout is *opaque*: its planes begin
-//! inside the memory, and that is all that can be said.
+//! Where a modifier leaves something unsaid, or pixels are compressed, only a driver can tell how the elements lie. Such a layout is
+//! *opaque*: its planes begin inside the memory, and that is all that can be said.
 
 pub mod blocks;
 mod linear;
+mod tiled;
+pub mod tiling;
 
 use alloc::format;
 use alloc::string::String;
@@ -65,6 +67,7 @@ pub struct Layout {
     planes: [PlaneLayout; MAX_PLANES],
     count: usize,
     size: Bytes,
+    is_opaque: bool,
 }
 
 impl Layout {
@@ -132,7 +135,10 @@ impl Layout {
             Some(own) if !planes.is_empty() => own.copy_from_slice(planes),
             _ => return Err(Refusal::Malformed(format!("{} planes; a layout has 1 to {MAX_PLANES}", planes.len()))),
         }
-        let is_opaque = image.is_some() && is_opaque(modifier);
+        let is_opaque = image.is_some_and(|(format, _)| match modifier {
+            Modifier::LINEAR | Modifier::SIM_BLOCKS => false,
+            _ => tiled::is_opaque(format, modifier),
+        });
         let (mut end, mut size) = (Bytes::ZERO, Bytes::ZERO);
         for (index, plane) in planes.iter().enumerate() {
             if plane.size == Bytes::ZERO {
@@ -169,9 +175,10 @@ impl Layout {
             (Some(_), _) if modifier.vendor() == Modifier::SIM_VENDOR => {
                 return Err(Refusal::Unsupported("this modifier is not known here".into()));
             }
+            (Some((format, extent)), _) if !is_opaque => tiled::check(format, extent, modifier, planes)?,
             (Some(_), _) => {}
         }
-        Ok(Self { image, modifier, planes: own, count: planes.len(), size })
+        Ok(Self { image, modifier, planes: own, count: planes.len(), size, is_opaque })
     }
 
     /// The format; `None` for a byte buffer.
@@ -197,7 +204,7 @@ impl Layout {
 
     /// Does only a driver know how the elements lie? Devices use such a surface; the CPU finds no pixel in it.
     pub const fn is_opaque(&self) -> bool {
-        self.image.is_some() && is_opaque(self.modifier)
+        self.is_opaque
     }
 
     /// The planes, in ascending order of their offsets unless the layout is opaque; at least one.
@@ -215,9 +222,16 @@ impl Layout {
         self.size
     }
 
-    /// Does it have a compression plane?
-    pub const fn has_compression(&self) -> bool {
-        self.modifier.0 == Modifier::SIM_BLOCKS.0 && self.count > 1
+    /// Does it have a plane of compression data?
+    pub fn has_compression(&self) -> bool {
+        match self.modifier {
+            Modifier::LINEAR => false,
+            Modifier::SIM_BLOCKS => self.count > 1,
+            modifier => {
+                let pixels = self.format().map_or(0, |format| format.planes().len());
+                self.count > pixels && modifier.uncompressed().is_some_and(|resolved| resolved != modifier)
+            }
+        }
     }
 
     /// The same pixels without the compression plane, once an export has dropped it. The memory stays as it is.
@@ -227,15 +241,26 @@ impl Layout {
         if !self.has_compression() {
             return self;
         }
+        let Some(modifier) = self.modifier.uncompressed() else { return self };
         let mut planes = [PlaneLayout::default(); MAX_PLANES];
         planes[0] = first;
-        Self { planes, count: 1, size: first.end().unwrap_or(self.size), ..self }
+        let is_opaque = self.format().is_some_and(|format| tiled::is_opaque(format, modifier));
+        let is_opaque = modifier != Modifier::SIM_BLOCKS && is_opaque;
+        Self { planes, count: 1, size: first.end().unwrap_or(self.size), modifier, is_opaque, ..self }
     }
 
     /// The smallest block of pixels that can be written without touching a byte that belongs to other pixels too: the
     /// least common multiple of tile, compression block (one metadata byte) and chroma step. Width, then height. Of an opaque
     /// layout nobody here can say, so it is the whole surface.
     pub fn write_unit(&self) -> (Px, Px) {
+        if let Some(units) = self.tiled_write_unit() {
+            let both =
+                |a: Px, b: Px| lcm(a.0.into(), b.0.into()).and_then(|both| u32::try_from(both).ok()).map_or(a, Px);
+            let (wide, high) =
+                units.into_iter().fold((Px(1), Px(1)), |all, unit| (both(all.0, unit.0), both(all.1, unit.1)));
+            let extent = self.extent().unwrap_or(Extent::LARGEST);
+            return (wide.min(extent.width()), high.min(extent.height()));
+        }
         if let (true, Some(extent)) = (self.is_opaque(), self.extent()) {
             return (extent.width(), extent.height());
         }
@@ -249,10 +274,6 @@ impl Layout {
         let high = planes.iter().fold(tile, |unit, plane| step(unit, plane.vertical_subsampling));
         (Px(wide), Px(high))
     }
-}
-
-const fn is_opaque(modifier: Modifier) -> bool {
-    !matches!(modifier, Modifier::LINEAR | Modifier::SIM_BLOCKS)
 }
 
 /// Why planes are no layout. Whose fault that is depends on who asked.

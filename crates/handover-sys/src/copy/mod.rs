@@ -12,6 +12,7 @@
 
 use std::sync::atomic::AtomicU8;
 
+pub mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
 #[cfg(any(test, not(target_arch = "x86_64")))]

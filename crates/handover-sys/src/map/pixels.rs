@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU8;
 
 use crate::copy;
+use crate::copy::tiles::{self, TileMap, Window};
 
 /// Bytes that other processes may write at any time, to be copied out.
 ///
@@ -60,6 +61,13 @@ impl<'a> Pixels<'a> {
             return self.read(at, into);
         }
         into.chunks_exact_mut(row_bytes).enumerate().all(|(row, into)| self.read(at + row * stride, into))
+    }
+
+    /// Copies a window of the tiled memory that begins at `at` into rows, which begin `stride` bytes apart. `false`: the map reaches
+    /// beyond the view, the window beyond the map, or the rows beyond `into`; nothing done.
+    #[must_use]
+    pub fn detile(&self, at: usize, map: &TileMap, window: Window, into: &mut [u8], stride: usize) -> bool {
+        self.bytes.get(at..).is_some_and(|from| tiles::detile(from, map, window, into, stride))
     }
 
     /// The byte at `at`; `None` out of range.
@@ -125,6 +133,13 @@ impl<'a> PixelsMut<'a> {
             return self.write(at, from);
         }
         from.chunks_exact(row_bytes).enumerate().all(|(row, from)| self.write(at + row * stride, from))
+    }
+
+    /// Copies rows, which begin `stride` bytes apart, into a window of the tiled memory that begins at `at`. `false`: the map reaches
+    /// beyond the view, the window beyond the map, or the rows beyond `from`; nothing done.
+    #[must_use]
+    pub fn tile(&self, at: usize, map: &TileMap, window: Window, from: &[u8], stride: usize) -> bool {
+        self.view.bytes.get(at..).is_some_and(|to| tiles::tile(to, map, window, from, stride))
     }
 
     /// Stores `byte` in `length` bytes from `at` on. `false`: out of range, nothing done.

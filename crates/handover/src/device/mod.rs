@@ -3,9 +3,10 @@
 //! A device is what a vendor's driver is to a real surface: it knows which layouts it can make, which of other devices'
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
 
-pub(crate) mod blocks;
 mod linear;
+mod maps;
 mod offers;
+pub(crate) mod tiled;
 
 use std::fmt;
 
@@ -98,7 +99,7 @@ impl Device {
 
     /// The metadata this device writes for a new surface.
     pub(crate) fn describe(self, layout: &Layout) -> Result<Metadata> {
-        let block = match codec::BlocksMetadata::of(layout, blocks::DEFAULT_CLEAR) {
+        let block = match codec::BlocksMetadata::of(layout, tiled::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
             // The layout of a linear surface is in its handle; the header says whose it is.
             None => self.header().map(Header::alone).unwrap_or_default(),
@@ -127,7 +128,7 @@ impl Device {
         }
         let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
         let layout = blocks.apply(layout)?;
-        Ok((blocks::Codec::of(&layout, blocks.clear_colour).map(Codec::Blocks)?, layout))
+        Ok((tiled::Codec::of(&layout, blocks.clear_colour).map(Codec::Tiled)?, layout))
     }
 
     /// How the producer itself reads and writes a surface it made.
@@ -138,7 +139,7 @@ impl Device {
         if layout.is_opaque() {
             return Ok(Codec::Opaque(layout.modifier()));
         }
-        blocks::Codec::of(layout, blocks::DEFAULT_CLEAR).map(Codec::Blocks)
+        tiled::Codec::of(layout, tiled::DEFAULT_CLEAR).map(Codec::Tiled)
     }
 }
 
@@ -153,7 +154,7 @@ impl fmt::Display for Device {
 #[derive(Debug)]
 pub(crate) enum Codec {
     Linear(Layout),
-    Blocks(blocks::Codec),
+    Tiled(tiled::Codec),
     /// No code here finds a pixel.
     Opaque(Modifier),
 }
@@ -171,7 +172,7 @@ impl Codec {
     pub(crate) fn read(&self, pixels: &Pixels<'_>, at: At, into: &mut [u8]) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::read(layout, pixels, at, into),
-            Self::Blocks(codec) => codec.read(pixels, at, into),
+            Self::Tiled(codec) => codec.read(pixels, at, into),
             Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
@@ -180,7 +181,7 @@ impl Codec {
     pub(crate) fn write(&self, pixels: &PixelsMut<'_>, at: At, from: &[u8]) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::write(layout, pixels, at, from),
-            Self::Blocks(codec) => codec.write(pixels, at, from),
+            Self::Tiled(codec) => codec.write(pixels, at, from),
             Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
@@ -189,8 +190,7 @@ impl Codec {
     pub(crate) fn write_image(&self, pixels: &PixelsMut<'_>, plane: usize, from: &[u8], stride: usize) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::write_image(layout, pixels, plane, from, stride),
-            Self::Blocks(_) if plane != 0 => Err(no_plane(plane, from.len())),
-            Self::Blocks(codec) => codec.write_image(pixels, from, stride),
+            Self::Tiled(codec) => codec.write_image(pixels, plane, from, stride),
             Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
@@ -199,8 +199,7 @@ impl Codec {
     pub(crate) fn read_image(&self, pixels: &Pixels<'_>, plane: usize, into: &mut [u8], stride: usize) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::read_image(layout, pixels, plane, into, stride),
-            Self::Blocks(_) if plane != 0 => Err(no_plane(plane, into.len())),
-            Self::Blocks(codec) => codec.read_image(pixels, into, stride),
+            Self::Tiled(codec) => codec.read_image(pixels, plane, into, stride),
             Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
@@ -209,14 +208,14 @@ impl Codec {
     pub(crate) fn clear(&self, pixels: &PixelsMut<'_>, pixel: u32) -> Result<()> {
         match self {
             Self::Linear(layout) => linear::clear(layout, pixels, pixel),
-            Self::Blocks(codec) => codec.clear(pixels, pixel),
+            Self::Tiled(codec) => codec.clear(pixels, pixel),
             Self::Opaque(modifier) => Err(opaque(*modifier)),
         }
     }
 
     /// Goes on with what another codec of the same surface knows: whether it is still compressed.
     pub(crate) fn adopt(&self, other: &Self) {
-        if let (Self::Blocks(codec), Self::Blocks(other)) = (self, other) {
+        if let (Self::Tiled(codec), Self::Tiled(other)) = (self, other) {
             codec.set_compressed(other.is_compressed());
         }
     }
@@ -226,13 +225,13 @@ impl Codec {
         match self {
             // The driver of a real device writes out what its metadata does not describe.
             Self::Linear(_) | Self::Opaque(_) => Ok(0),
-            Self::Blocks(codec) => codec.resolve(pixels),
+            Self::Tiled(codec) => codec.resolve(pixels),
         }
     }
 
     /// The end of a WRITE submission: a producer that tracks resolves now.
     pub(crate) fn end_of_submission(&self, surface: &Surface) {
-        if let Self::Blocks(codec) = self
+        if let Self::Tiled(codec) = self
             && codec.is_tracking()
             && let Some(pixels) = surface.0.memory.pixels_mut()
         {
@@ -242,11 +241,6 @@ impl Codec {
             let _ = codec.resolve(&pixels);
         }
     }
-}
-
-/// The compression plane is the device's own: an image has no such plane.
-fn no_plane(plane: usize, length: usize) -> Error {
-    outside(At { plane, x: Elements(0), y: 0 }, Bytes(length as u64))
 }
 
 /// The error for CPU access to a layout that only a driver knows.
