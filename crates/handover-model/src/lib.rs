@@ -4,7 +4,7 @@
 //!
 //! - Sizes: [`Px`], [`Bytes`], [`Elements`], [`Extent`], [`Rect`].
 //! - Pixels in memory: [`Format`], [`Modifier`], [`Layout`].
-//! - Between parties: [`negotiate`], [`export`], [`metadata`], [`wire`].
+//! - Between parties: [`negotiate`], [`export`], [`import`], [`metadata`], [`wire`].
 //! - In time: [`Usage`], [`Region`], [`reservation`].
 //! - When it fails: [`Error`], with the [`Stage`] it stopped at.
 
@@ -16,6 +16,7 @@ extern crate alloc;
 mod error;
 pub mod export;
 pub mod format;
+pub mod import;
 pub mod layout;
 pub mod metadata;
 pub mod modifier;

@@ -255,7 +255,7 @@ fn modifier(line: &Value, level: Level, word: &TilingWord, description: &Descrip
     let Some(expected) = number(line.at("modifier")?).map(Modifier) else { return Ok(()) };
     let config = ChipConfig::parse(level, line.small("gb_addr_config")?).map_err(said)?;
     let encode = description.chip().and_then(Chip::constant_encode).or(Some(line.text("chip")? == "Raven2"));
-    let bytes = Bytes(line.number("bytes_per_element")?);
+    let bytes = Some(Bytes(line.number("bytes_per_element")?));
     let (found, planes) =
         to_modifier(word, bytes, Some(&description.descriptor), Some(&config), encode).map_err(said)?;
     same("modifier", expected, found)?;
@@ -291,10 +291,8 @@ fn reader(line: &Value) -> Check {
     let expect = line.at("expect")?;
     conclusion(expect, &read(&Reader { pci_id: line.small("pci_id")?, level }, &caller, word, &bytes))?;
 
-    let elsewhere = Block::new(&bytes).map(|block| {
-        let bytes_per_element = Bytes(if matches!(line.text("drm_fourcc"), Ok("R8")) { 1 } else { 4 });
-        determine(&Metadata { word, block }, caller.modifier, bytes_per_element, &Producer::default())
-    });
+    let elsewhere = Block::new(&bytes)
+        .map(|block| determine(&Metadata { word, block }, caller.modifier, None, &Producer::default()));
     match (expect.get("if_other_device").and_then(Value::as_str), elsewhere) {
         (Some("reject:other-device"), Ok(Ok(found))) => {
             Err(format!("on another device: expected a refusal, found {found:?}"))
@@ -309,6 +307,7 @@ fn result(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Ignored(Ignored::Modifier) => "ignored:modifier",
         Outcome::Ignored(Ignored::Offset) => "ignored:offset",
+        Outcome::Ignored(Ignored::NotDedicated) => "ignored:not-dedicated",
         Outcome::NoMetadata => "no-metadata",
         Outcome::Pal => "pal",
         Outcome::DropDcc(_) => "drop-dcc",

@@ -11,7 +11,10 @@
 //! `plain` writes its header alone: the layout of a linear surface is in its handle.
 
 use alloc::format;
+use alloc::vec::Vec;
 
+use super::field::{Bits, Place};
+use super::registry::{Codec, Decoded, Query};
 use super::{Block, Header, SIM_BLOCKS, SIM_PLAIN, SIM_VENDOR};
 use crate::{Bytes, Error, Extent, Format, Fourcc, Kind, Layout, Modifier, Result, Stage};
 
@@ -138,4 +141,36 @@ fn unsupported(found: alloc::string::String) -> Error {
 
 fn malformed(found: alloc::string::String) -> Error {
     Error::new(Stage::Import, Kind::Malformed).found(found).why("metadata of blocks cannot be so")
+}
+
+/// The codec of the simulated devices, by their header.
+#[derive(Debug, Clone, Copy)]
+pub struct Simulated;
+
+impl Codec for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn knows(&self, query: &Query<'_>) -> bool {
+        query.metadata.block.header().is_some_and(|header| header == PLAIN_HEADER || header == BLOCKS_HEADER)
+    }
+
+    fn decode(&self, query: &Query<'_>) -> Result<Decoded> {
+        const NAMES: [&str; DWORDS] =
+            ["VERSION", "DEVICE", "WIDTH", "HEIGHT", "FORMAT", "COMPRESSION_OFFSET", "CLEAR_COLOUR"];
+        let block = &query.metadata.block;
+        let show = |(index, name): (usize, &'static str)| {
+            let place = Place::Dword(u8::try_from(index).ok()?);
+            Some(Bits::new(name, 31, 0).show(place, u64::from(block.dword(index)?), ""))
+        };
+        let fields = NAMES.into_iter().enumerate().filter_map(show).collect();
+        if block.header() == Some(PLAIN_HEADER) {
+            return Ok(Decoded::new("plain (simulated): linear", fields, Ok(Modifier::LINEAR)));
+        }
+        let said = BlocksMetadata::decode(block)?;
+        let summary = format!("blocks (simulated): {} {} with {}", said.format, said.extent, said.compression_text());
+        let beyond = Vec::from([format!("all of it: {summary}; the word of a simulated device is 0")]);
+        Ok(Decoded::new(summary, fields, Ok(Modifier::SIM_BLOCKS)).beyond_word(beyond))
+    }
 }

@@ -9,6 +9,8 @@
 pub mod amdgpu;
 pub mod blocks;
 pub mod field;
+pub mod registry;
+pub mod words;
 
 use alloc::format;
 use core::fmt;

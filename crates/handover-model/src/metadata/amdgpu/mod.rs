@@ -17,6 +17,7 @@
 
 mod block;
 mod chip;
+mod codec;
 mod config;
 mod format;
 mod modifier;
@@ -28,6 +29,7 @@ mod word;
 
 pub use block::{Dcc, Description, Descriptor, EXTRA, Extra, HEAD_BYTES, ImageType, OVERRIDDEN};
 pub use chip::{Chip, Level, VENDOR};
+pub use codec::Amdgpu;
 pub use config::ChipConfig;
 pub use format::{DstSel, FormatNumbers, TexelFormat};
 pub use modifier::{DccPlane, from_modifier, to_modifier};

@@ -56,15 +56,15 @@ pub struct DccPlane {
 /// use handover_model::{Bytes, Modifier, Word};
 /// let word = TilingWord::parse(Level::Gfx9, Word(0x8000_0800_0000_001a))?;
 /// let vega10 = ChipConfig::of_pci(0x687f)?;
-/// let (modifier, dcc) = to_modifier(&word, Bytes(4), None, Some(&vega10), Some(false))?;
+/// let (modifier, dcc) = to_modifier(&word, Some(Bytes(4)), None, Some(&vega10), Some(false))?;
 /// assert_eq!((modifier, dcc.len()), (Modifier(0x0200_0000_0480_1a01), 0));
-/// let refused = to_modifier(&word, Bytes(4), None, None, None).unwrap_err();
+/// let refused = to_modifier(&word, Some(Bytes(4)), None, None, None).unwrap_err();
 /// assert!(refused.to_string().contains("GB_ADDR_CONFIG"));
 /// # Ok::<(), handover_model::Error>(())
 /// ```
 pub fn to_modifier(
     word: &TilingWord,
-    bytes_per_element: Bytes,
+    bytes_per_element: Option<Bytes>,
     image: Option<&Descriptor>,
     config: Option<&ChipConfig>,
     constant_encode: Option<bool>,
@@ -99,7 +99,7 @@ fn gfx12(word: &Gfx12Word, image: Option<&Descriptor>) -> Result<(Modifier, Vec<
 
 fn gfx9(
     word: &Gfx9Word,
-    bytes_per_element: Bytes,
+    bytes_per_element: Option<Bytes>,
     image: Option<&Descriptor>,
     config: Option<&ChipConfig>,
     constant_encode: Option<bool>,
@@ -116,7 +116,17 @@ fn gfx9(
     let Some(block) = swizzle.block_bytes_log2() else {
         return Err(unsupported(format!("{swizzle} has blocks of variable size, and no modifier has them")));
     };
-    let shared_with_gfx9 = !swizzle.is_xor() && (order == "S" || order == "D" && bytes_per_element != Bytes(4));
+    let shared_with_gfx9 = match (swizzle.is_xor(), order, bytes_per_element) {
+        (false, "S", _) => true,
+        (false, "D", Some(bytes)) => bytes != Bytes(4),
+        (false, "D", None) if level != Level::Gfx9 && level < Level::Gfx11 => {
+            return Err(missing(
+                "the size of a pixel",
+                format!("{swizzle} is GFX9's layout except with 4 bytes a pixel"),
+            ));
+        }
+        _ => false,
+    };
     let mut raw = 0;
     VENDOR.put(&mut raw, AMD)?;
     let as_gfx9 = level < Level::Gfx11 && shared_with_gfx9;

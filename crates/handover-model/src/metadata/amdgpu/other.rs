@@ -60,13 +60,13 @@ pub struct Determined {
 /// use handover_model::metadata::amdgpu::{Producer, determine};
 /// use handover_model::{Bytes, Metadata};
 /// // What an import into another amdgpu device finds: nothing. That is not linear.
-/// let refused = determine(&Metadata::default(), None, Bytes(4), &Producer::default()).unwrap_err();
+/// let refused = determine(&Metadata::default(), None, Some(Bytes(4)), &Producer::default()).unwrap_err();
 /// assert!(refused.to_string().contains("unknown"));
 /// ```
 pub fn determine(
     metadata: &Metadata,
     modifier: Option<Modifier>,
-    bytes_per_element: Bytes,
+    bytes_per_element: Option<Bytes>,
     producer: &Producer,
 ) -> Result<Determined> {
     if let Some(modifier) = modifier.filter(|modifier| *modifier != Modifier::INVALID) {

@@ -53,6 +53,8 @@ pub enum Ignored {
     Modifier,
     /// The plane does not begin at 0. It is taken for linear.
     Offset,
+    /// The memory holds other things too, so the metadata may be another image's. Importers say so; [`read()`] cannot know.
+    NotDedicated,
 }
 
 /// Why DCC was dropped while the import goes on.
@@ -135,6 +137,7 @@ impl fmt::Display for Ignored {
         f.write_str(match self {
             Self::Modifier => "a modifier supersedes it",
             Self::Offset => "it describes a plane at offset 0, and this one begins elsewhere",
+            Self::NotDedicated => "the memory is not the image's alone, so it may be another's",
         })
     }
 }
@@ -202,7 +205,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    const fn only(outcome: Outcome) -> Self {
+    /// A reading of nothing.
+    pub(crate) const fn only(outcome: Outcome) -> Self {
         Self { outcome, word: None, descriptor: None, dcc_offset: None, display_dcc_offset: None }
     }
 

@@ -137,15 +137,20 @@ fn header(block: &Block) -> Vec<Field> {
         (false, true) => "FAMILY_OVERRIDDEN",
         (false, false) => "",
     };
-    let chip = match Chip::of(PCI_ID.get(second) as u16) {
-        Some(chip) => format!("{chip}"),
-        None => "no known chip".into(),
+    let pci_id = PCI_ID.get(second) as u16;
+    let chip = match Chip::of(pci_id) {
+        Some(chip) => format!("{pci_id:#06x}: {chip}"),
+        None => format!("{pci_id:#06x}: no known chip"),
+    };
+    let vendor = match VENDOR_ID.get(second) {
+        0x1002 => "0x1002: AMD".into(),
+        other => format!("{other:#06x}: not AMD"),
     };
     [
         (VERSION, 0, first, String::new()),
         (FLAGS, 0, first, flags.into()),
         (PCI_ID, 1, second, chip),
-        (VENDOR_ID, 1, second, if VENDOR_ID.get(second) == 0x1002 { "AMD".into() } else { String::new() }),
+        (VENDOR_ID, 1, second, vendor),
     ]
     .into_iter()
     .map(|(bits, dword, raw, meaning)| bits.show(Place::Dword(dword), raw, meaning))

@@ -11,7 +11,12 @@
 //!    Otherwise it tracks what it leaves unresolved and resolves that at the end of each submission.
 //!
 //! Source: the description of AMDGPU buffer sharing that Marek Olšák posted to dri-devel in October 2016, and Mesa 25.0.7,
-//! `si_texture.c:si_texture_get_handle`. Simpler than the latter where that depends on the generation of the chip.
+//! `si_texture.c:si_texture_get_handle`. Simpler than the latter where that depends on the generation of the chip: [`amdgpu`] has
+//! that rule to the letter, [`flush`] what its flush writes out, [`interop`] the versions and errors of OpenGL to OpenCL.
+
+pub mod amdgpu;
+pub mod flush;
+pub mod interop;
 
 use alloc::format;
 use core::fmt;
