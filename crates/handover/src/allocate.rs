@@ -3,7 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use handover_model::{Access, Bytes, Cells, Compression, ExportState, Layout, Modifier, ReadOnly, Stage};
+use handover_model::layout::Constraints;
+use handover_model::{
+    Access, Bytes, Cells, Compression, ExportState, Extent, Format, Layout, Modifier, ReadOnly, Stage,
+};
 
 use crate::backend::memory::Memory;
 use crate::backend::software::pool::Pool;
@@ -78,12 +81,41 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
         Modifier::SIM_BLOCKS => Layout::blocks(format, agreement.extent, options.compression, agreement.constraints())?,
         modifier => Layout::tiled(format, agreement.extent, modifier, agreement.constraints())?,
     };
-    make(device, &layout, options)
+    make(device, &layout, Shared::ByModifier, options)
+}
+
+/// Makes surfaces of this format whose layout is `device`'s own choice, shared without a modifier: what drivers do for window systems that
+/// carry none. The handle says format, extent and stride; a consumer learns the layout from the metadata, or refuses.
+///
+/// Compression, unless [`Options::compression`] forbids it, lasts until an export drops it ([`export`](mod@crate::export)).
+///
+/// # Errors
+/// [`Kind::Unsupported`]: the metadata of this device says nothing of layouts. Those of [`allocate`].
+///
+/// ```
+/// use handover::{Device, Extent, Format, Modifier, allocate};
+/// let surfaces = allocate::implicit(Device::VEGA10, Format::XRGB8888, Extent::new(640, 480)?, &Default::default())?;
+/// assert!(surfaces[0].modifier().parse()?.is_compressed());
+/// # Ok::<(), handover::Error>(())
+/// ```
+pub fn implicit(device: Device, format: Format, extent: Extent, options: &Options) -> Result<Vec<Surface>> {
+    let Some(modifier) = device.implicit(format, options.compression) else {
+        return Err(Error::new(Stage::Allocate, Kind::Unsupported)
+            .asked(format!("a surface of {format} without a modifier"))
+            .found(format!("device {device}"))
+            .why("its metadata says nothing of layouts")
+            .help("an agreement on a modifier"));
+    };
+    let layout = match modifier {
+        Modifier::LINEAR => Layout::linear(format, extent, Constraints::NONE)?,
+        modifier => Layout::tiled(format, extent, modifier, Constraints::NONE)?,
+    };
+    make(device, &layout, Shared::Implicitly, options)
 }
 
 /// Makes byte buffers of so many bytes: surfaces without a format.
 pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surface>> {
-    make(device, &Layout::buffer(size)?, options)
+    make(device, &Layout::buffer(size)?, Shared::ByModifier, options)
 }
 
 /// Makes surfaces of dma-bufs that a driver made: images of Vulkan, buffers of gbm or of a media library. Of the options, the
@@ -114,12 +146,21 @@ pub fn adopt(device: Device, layout: &Layout, buffers: Vec<OwnedFd>, options: &O
     (0..).zip(buffers).map(one).collect()
 }
 
-fn make(device: Device, layout: &Layout, options: &Options) -> Result<Vec<Surface>> {
+/// What handles say of the layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shared {
+    /// The modifier and all planes.
+    ByModifier,
+    /// The stride: the rest is in the metadata.
+    Implicitly,
+}
+
+fn make(device: Device, layout: &Layout, shared: Shared, options: &Options) -> Result<Vec<Surface>> {
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
     check_class(options)?;
     let pool = Pool::create(options.surfaces)?;
-    (0..options.surfaces).map(|index| make_one(device, layout, options, &pool, index)).collect()
+    (0..options.surfaces).map(|index| make_one(device, layout, shared, options, &pool, index)).collect()
 }
 
 /// Does the memory keep READ handles from writing as well as the caller requires?
@@ -139,10 +180,22 @@ fn check_read_only(required: Option<ReadOnly>, class: ReadOnly, memory: &str) ->
     }
 }
 
-fn make_one(device: Device, layout: &Layout, options: &Options, pool: &Arc<Pool>, index: u32) -> Result<Surface> {
+fn make_one(
+    device: Device,
+    layout: &Layout,
+    shared: Shared,
+    options: &Options,
+    pool: &Arc<Pool>,
+    index: u32,
+) -> Result<Surface> {
     let memory = options.backend.allocate(layout, options.writers)?.memory;
     let sealing = Sealing::new(options.writers, options.backend.read_only(options.writers), memory.kind());
-    let compression = if layout.has_compression() { Compression::Possible } else { Compression::None };
+    let compression = match shared {
+        _ if !layout.has_compression() => Compression::None,
+        // With SIM_BLOCKS the planes say whether it is compressed, not the modifier.
+        Shared::ByModifier if layout.modifier() != Modifier::SIM_BLOCKS => Compression::Promised,
+        _ => Compression::Possible,
+    };
     let surface = produced(Produced {
         device,
         layout: *layout,
@@ -150,7 +203,7 @@ fn make_one(device: Device, layout: &Layout, options: &Options, pool: &Arc<Pool>
         memory,
         pool: Arc::clone(pool),
         index,
-        exports: Exports { state: ExportState::new(compression), sealing },
+        exports: Exports { state: ExportState::new(compression), sealing, shared },
     })?;
     if surface.0.memory.keeper().is_some() {
         surface.0.pool.leave_metadata_to_driver(index).map_err(|trouble| trouble.at(Stage::Allocate))?;
@@ -175,5 +228,5 @@ pub(crate) fn produced(made: Produced) -> Result<Surface> {
     let Produced { device, layout, cells, memory, pool, index, exports } = made;
     let codec = device.own_codec(&layout)?;
     let side = Side::Producer(Mutex::new(exports));
-    Ok(Surface(Arc::new(Inner { pool, index, layout, cells, memory, device, codec, side })))
+    Ok(Surface(Arc::new(Inner { pool, index, layout, handed: layout, cells, memory, device, codec, side })))
 }

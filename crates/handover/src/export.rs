@@ -2,12 +2,14 @@
 
 use handover_model::export::decide;
 use handover_model::wire::SurfaceMessage;
-use handover_model::{Access, Decision, ExportFlags, ExportState, Layout, ReadOnly, Region, Resolve, Stage, Usage};
+use handover_model::{
+    Access, Decision, ExportFlags, ExportState, Layout, Modifier, PlaneLayout, ReadOnly, Region, Resolve, Stage, Usage,
+};
 use handover_sys::file::{self, Reopen};
 
 use crate::acquire::line_up;
+use crate::allocate::Shared;
 use crate::backend::MemoryKind;
-use crate::backend::software::sealing::Sealing;
 use crate::deadline::Deadline;
 use crate::device::Codec;
 use crate::error::{Error, Kind, Result, os};
@@ -39,7 +41,7 @@ pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Resu
     let handle = {
         let mut exports = producer(surface, "an export of")?;
         let (state, decision) = decide(exports.state, flags)?;
-        let handle = make_handle(surface, flags, &exports.sealing)?;
+        let handle = make_handle(surface, flags, &exports)?;
         surface.update_trailer()?;
         exports.sealing.admit(writes)?;
         let rewrites = decision.changed || (decision.resolve_now && is_dirty(surface));
@@ -138,8 +140,23 @@ fn current_layout(surface: &Surface) -> Layout {
     }
 }
 
-fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Result<Handle> {
-    let inner = &surface.0;
+/// What the handle says of the layout.
+fn told(surface: &Surface, shared: Shared) -> Result<Layout> {
+    let layout = current_layout(surface);
+    match (shared, layout.plane(0)) {
+        (Shared::Implicitly, Some(pixels)) => {
+            // Compression data is the metadata's to tell; it lies inside.
+            let whole = PlaneLayout { size: surface.0.layout.size(), ..pixels };
+            let (format, extent, size) = (layout.format(), layout.extent(), whole.size);
+            Layout::from_allegation(format, extent, Modifier::INVALID, &[whole], size)
+                .map_err(|error| error.at(Stage::Export))
+        }
+        _ => Ok(layout),
+    }
+}
+
+fn make_handle(surface: &Surface, flags: ExportFlags, exports: &Exports) -> Result<Handle> {
+    let (inner, sealing) = (&surface.0, &exports.sealing);
     let writes = flags.contains(ExportFlags::WRITE);
     let read_only = if writes { ReadOnly::Unenforced } else { sealing.read_only() };
     let pixels = match read_only {
@@ -155,7 +172,7 @@ fn make_handle(surface: &Surface, flags: ExportFlags, sealing: &Sealing) -> Resu
             pool: inner.pool.identity().inode,
             index: inner.index,
             surfaces: inner.pool.surfaces(),
-            layout: current_layout(surface),
+            layout: told(surface, exports.shared)?,
             memory: inner.memory.capacity(),
             cells: inner.cells.clone(),
             access: flags,

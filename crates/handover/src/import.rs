@@ -12,7 +12,7 @@ use handover_model::{
 use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 
-use crate::allocate::{Produced, produced};
+use crate::allocate::{Produced, Shared, produced};
 use crate::backend::linux::{self, Amdgpu, Card, KmsHandle};
 use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::received;
@@ -77,6 +77,7 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
         pool,
         index: message.index,
         layout,
+        handed: message.layout,
         cells: message.cells,
         memory,
         device,
@@ -97,7 +98,7 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
 pub fn refresh(surface: &Surface) -> Result<()> {
     let Side::Consumer { content_generation, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
-    let (codec, _) = surface.0.device.decoder(&surface.0.layout, &surface.metadata()?)?;
+    let (codec, _) = surface.0.device.decoder(&surface.0.handed, &surface.metadata()?)?;
     surface.0.codec.adopt(&codec);
     content_generation.store(now, Ordering::Release);
     Ok(())
@@ -172,7 +173,8 @@ pub(crate) fn strangers(file: OwnedFd, layout: &Layout, device: Device, access: 
 pub(crate) fn strangers_exports(memory: &Memory, writers: Writers) -> Exports {
     let class =
         if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
-    Exports { state: ExportState::new(Compression::None), sealing: Sealing::new(writers, class, memory.kind()) }
+    let sealing = Sealing::new(writers, class, memory.kind());
+    Exports { state: ExportState::new(Compression::None), sealing, shared: Shared::ByModifier }
 }
 
 /// The metadata of pixels of which only the descriptor arrived, through a carrier that knows nothing of handover. `None`:

@@ -8,6 +8,7 @@ use handover_model::reservation::{self, Entry};
 use handover_model::{Access, Bytes, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
 
+use crate::allocate::Shared;
 use crate::backend::Order;
 use crate::backend::linux::amdgpu;
 use crate::backend::memory::{Memory, MemoryKind};
@@ -28,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) pool: Arc<Pool>,
     pub(crate) index: u32,
     pub(crate) layout: Layout,
+    /// What the handle said: the same, unless metadata said more.
+    pub(crate) handed: Layout,
     pub(crate) cells: Cells,
     pub(crate) memory: Memory,
     pub(crate) device: Device,
@@ -50,6 +53,7 @@ pub(crate) enum Side {
 pub(crate) struct Exports {
     pub(crate) state: ExportState,
     pub(crate) sealing: Sealing,
+    pub(crate) shared: Shared,
 }
 
 /// What a surface is, to those who compare: never a descriptor number, which is recycled.

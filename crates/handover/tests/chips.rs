@@ -144,3 +144,126 @@ fn names_are_read_back_and_nobody_else_has_them() {
     assert_eq!(Device::from_name("driver"), None);
     assert_eq!(Compression::Possible, Options::default().compression);
 }
+
+fn implicit(device: Device, compression: Compression) -> Surface {
+    let options = Options { compression, ..Options::default() };
+    let extent = Extent::new(SIZE.0, SIZE.1).unwrap();
+    handover::allocate::implicit(device, Format::XRGB8888, extent, &options).unwrap().remove(0)
+}
+
+/// The mail: nothing but the handle passes, and who has the same chip learns the layout and the compression from the metadata.
+#[test]
+fn without_a_modifier_the_metadata_tells_the_layout() {
+    let content = picture(Format::XRGB8888);
+    for (device, compressed) in [(Device::VEGA10, true), (Device::NAVI21, true), (Device::TIGERLAKE, false)] {
+        let ours = implicit(device, Compression::Possible);
+        draw(&ours, &content);
+        let exported = export(&ours, ExportFlags::READ | ExportFlags::EXPLICIT_FLUSH, common::soon()).unwrap();
+        assert_eq!(exported.handle.message.layout.modifier(), Modifier::INVALID, "no vendor data in the handle");
+        let theirs = import(exported.handle, device).unwrap();
+        assert_eq!((theirs.modifier(), theirs.layout().has_compression()), (ours.modifier(), compressed), "{device}");
+        assert!(seen(&theirs, content.len()) == content, "{device}");
+
+        // Another device reads it once it is not compressed, and says so before.
+        for other in [Device::PLAIN.with_decoder(), Device::TURING.with_decoder()] {
+            match (compressed, handed(&ours, other)) {
+                (true, refused) => {
+                    let error = refusal("compressed and implicit, on another device", refused);
+                    assert!(error.to_string().contains("compressed: its producer"), "{error}");
+                }
+                (false, imported) => assert!(seen(&imported.unwrap(), content.len()) == content),
+            }
+            let plain = implicit(device, Compression::None);
+            draw(&plain, &content);
+            assert!(seen(&handed(&plain, other).unwrap(), content.len()) == content, "{device} on {other}");
+        }
+        let error = refusal("a device that decodes nothing", handed(&ours, Device::PLAIN));
+        assert_eq!(*error.kind(), Kind::Unsupported, "{error}");
+    }
+    // Mode and kind mean other blocks on each generation, and the word does not say which.
+    let turing = implicit(Device::TURING, Compression::Possible);
+    let error = refusal("a word that does not determine the layout", handed(&turing, Device::PLAIN.with_decoder()));
+    assert!(error.to_string().contains("generation"), "{error}");
+}
+
+/// An import into another amdgpu device yields a word of 0 and no block: unknown, never linear.
+#[test]
+fn metadata_that_was_lost_on_the_way_is_unknown_and_never_linear() {
+    let ours = implicit(Device::VEGA10, Compression::None);
+    ours.set_metadata(&handover::Metadata::default()).unwrap();
+    for device in [Device::VEGA10, Device::PLAIN.with_decoder(), Device::PLAIN] {
+        let error = refusal("lost metadata", handed(&ours, device));
+        assert!(error.to_string().contains("unknown") && *error.kind() == Kind::Unsupported, "{device}: {error}");
+    }
+}
+
+/// Wrong metadata is found, not believed: one field after the other.
+#[test]
+fn metadata_of_another_surface_is_refused() {
+    let content = picture(Format::XRGB8888);
+    let ours = implicit(Device::NAVI21, Compression::Possible);
+    draw(&ours, &content);
+    let honest = ours.metadata().unwrap();
+    let patched = |dword: usize, value: u32| {
+        let mut bytes = honest.block.stored().to_vec();
+        bytes[dword * 4..dword * 4 + 4].copy_from_slice(&value.to_le_bytes());
+        handover::Metadata { block: handover_model::Block::new(&bytes).unwrap(), ..honest }
+    };
+    let dword = |index| honest.block.dword(index).unwrap();
+    let cases = [
+        ("DCC beyond the buffer", patched(9, dword(9) + 0x1000)),
+        ("DCC elsewhere in it", patched(9, 1)),
+        ("another width", patched(4, dword(4) + 1)),
+        ("another swizzle mode", patched(5, dword(5) ^ 1 << 20)),
+        ("another word", handover::Metadata { word: handover_model::Word(honest.word.0 ^ 2), ..honest }),
+        ("a level more", patched(5, dword(5) ^ 1 << 16)),
+    ];
+    for (what, metadata) in cases {
+        ours.set_metadata(&metadata).unwrap();
+        refusal(what, handed(&ours, Device::NAVI21));
+    }
+    ours.set_metadata(&honest).unwrap();
+    assert!(seen(&handed(&ours, Device::NAVI21).unwrap(), content.len()) == content);
+}
+
+/// An export with WRITE drops what only metadata promised, while a reader holds a lease: it waits for him, and he learns it.
+#[test]
+fn an_implicit_export_with_write_drops_compression_and_earlier_importers_learn_it() {
+    let content = picture(Format::XRGB8888);
+    for device in [Device::VEGA10, Device::NAVI21] {
+        let ours = implicit(device, Compression::Possible);
+        draw(&ours, &content);
+        let theirs = handed(&ours, device).unwrap();
+        let held = lease(&theirs, Access::Read);
+        let early = export(&ours, ExportFlags::WRITE, common::millis(60));
+        assert!(matches!(refusal("a drop under a reader", early).kind(), Kind::Timeout(_)), "{device}");
+        held.release().unwrap();
+
+        let exported = export(&ours, ExportFlags::WRITE, common::soon()).unwrap();
+        assert!(exported.decision.changed, "{device}: {}", exported.decision);
+        let changed = handover::acquire(&[(&theirs, Access::Read, handover::Region::WHOLE)], common::soon());
+        let changed = changed.and_then(handover::Acquire::wait);
+        assert_eq!(*refusal("an import from before", changed).kind(), Kind::LayoutChanged);
+        handover::import::refresh(&theirs).unwrap();
+        assert!(seen(&theirs, content.len()) == content, "{device}: after a refresh");
+
+        let writer = import(exported.handle, Device::PLAIN.with_decoder()).unwrap();
+        draw(&writer, &content.iter().map(|byte| !byte).collect::<Vec<_>>());
+        assert!(seen(&ours, content.len()).iter().zip(&content).all(|(now, was)| *now == !was), "{device}: what it wrote");
+    }
+}
+
+/// A modifier with compression promises it: an export with WRITE changes nothing, and the consumer, which agreed on it, writes.
+#[test]
+fn compression_that_a_modifier_promises_stays() {
+    let content = picture(Format::XRGB8888);
+    for device in [Device::VEGA10, Device::NAVI21, Device::TIGERLAKE] {
+        let modifier = device.modifiers(Format::XRGB8888)[0];
+        let ours = make(device, Format::XRGB8888, modifier);
+        let exported = export(&ours, ExportFlags::WRITE, common::soon()).unwrap();
+        assert!(!exported.decision.changed && exported.decision.to_string().contains("modifier promises"));
+        let theirs = import(exported.handle, device).unwrap();
+        draw(&theirs, &content);
+        assert!(seen(&ours, content.len()) == content, "{device}");
+    }
+}

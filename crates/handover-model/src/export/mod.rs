@@ -6,6 +6,7 @@
 //! 2. READ and WRITE add up over all exports of a surface. EXPLICIT_FLUSH holds only while every export has it.
 //! 3. Compression is dropped by the first export with WRITE: a consumer writes pixels without knowing the compression
 //!    plane, which would then contradict them. READ keeps it; a consumer that cannot decode refuses at import.
+//!    A compression that an explicit modifier promises is never dropped: whoever agreed on the modifier knows it.
 //! 4. Dropping is one-way, and so is losing EXPLICIT_FLUSH: handles that are already out cannot be told to look again.
 //! 5. While EXPLICIT_FLUSH holds, the producer resolves what its metadata does not describe in `flush` and tracks nothing.
 //!    Otherwise it tracks what it leaves unresolved and resolves that at the end of each submission.
@@ -54,6 +55,8 @@ pub enum Compression {
     None,
     /// There is one, until an export drops it.
     Possible,
+    /// There is one, and the modifier says so: whoever agreed on it knows the compression, and no export drops it.
+    Promised,
 }
 
 /// What a producer remembers about the exports of one surface.
@@ -90,7 +93,7 @@ impl ExportState {
 
     /// May its content be compressed now?
     pub const fn is_compressed(&self) -> bool {
-        matches!(self.compression, Compression::Possible) && !self.dropped
+        !matches!(self.compression, Compression::None) && !self.dropped
     }
 
     /// How many exports were granted.
@@ -151,6 +154,8 @@ pub enum Reason {
     ReadOnlyConsumer,
     /// An earlier export had WRITE.
     AlreadyDropped,
+    /// The modifier promises compression.
+    ModifierPromises,
 }
 
 impl fmt::Display for Reason {
@@ -159,6 +164,7 @@ impl fmt::Display for Reason {
             Self::NotCompressible => "the layout has no compression plane",
             Self::ConsumerMayWrite => "the consumer may write, and would not keep the compression plane up to date",
             Self::ReadOnlyConsumer => "every consumer only reads",
+            Self::ModifierPromises => "its modifier promises compression, and every consumer agreed on it",
             Self::AlreadyDropped => "an earlier export dropped it, and dropping is for good",
         })
     }
@@ -244,17 +250,19 @@ pub fn decide(state: ExportState, flags: ExportFlags) -> Result<(ExportState, De
     let mut merged = state.flags | flags;
     merged.set(promise, promised);
     let writes = flags.contains(ExportFlags::WRITE);
-    let compressible = state.compression == Compression::Possible;
+    let compressible = state.compression != Compression::None;
+    let promised_by_modifier = state.compression == Compression::Promised;
     let after = ExportState {
         compression: state.compression,
         flags: merged,
-        dropped: state.dropped || (compressible && writes),
+        dropped: state.dropped || (compressible && writes && !promised_by_modifier),
         exports: state.exports.saturating_add(1),
     };
     let (compression, reason) = match (compressible, after.dropped, writes) {
         (false, ..) => (Outcome::NeverHad, Reason::NotCompressible),
         (true, true, true) => (Outcome::Dropped, Reason::ConsumerMayWrite),
         (true, true, false) => (Outcome::Dropped, Reason::AlreadyDropped),
+        (true, false, _) if promised_by_modifier => (Outcome::Kept, Reason::ModifierPromises),
         (true, false, _) => (Outcome::Kept, Reason::ReadOnlyConsumer),
     };
     let resolve = after.resolve();

@@ -81,7 +81,7 @@ impl Layout {
         let both = [pixels, states];
         let planes = match compression {
             Compression::None => both.get(..1).unwrap_or_default(),
-            Compression::Possible => &both,
+            Compression::Possible | Compression::Promised => &both,
         };
         Self::checked(Some((format, extent)), Modifier::SIM_BLOCKS, planes, Bytes(u64::MAX))
             .map_err(|refusal| refusal.into_error(Stage::Allocate, Kind::Unreachable).asked(asked()))

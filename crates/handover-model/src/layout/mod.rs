@@ -83,7 +83,8 @@ impl Layout {
 
     /// The layout that a peer says a surface has, checked: every plane lies inside `memory`, none overlaps another, and
     /// strides and sizes are exactly those the modifier's rule gives. What padding the peer chose is its own affair.
-    /// Neither format nor extent: a byte buffer. With a modifier that no code here knows, the layout is
+    /// Neither format nor extent: a byte buffer. Without a modifier ([`Modifier::INVALID`]) it has one plane, in which only metadata tells
+    /// how pixels lie. With a modifier that no code here knows, the layout is
     /// [opaque](Self::is_opaque): nothing is said of how planes follow each other, since the drivers of some let them overlap.
     ///
     /// # Errors
@@ -168,6 +169,8 @@ impl Layout {
             (None, _) => return Err(Refusal::Malformed("a buffer is always linear".into())),
             (Some((format, extent)), Modifier::LINEAR) => linear::check(format, extent, planes)?,
             (Some((format, extent)), Modifier::SIM_BLOCKS) => blocks::check(format, extent, planes)?,
+            // The metadata of its producer may say more: see the devices of `handover`.
+            (Some(_), Modifier::INVALID) if planes.len() == 1 => {}
             (Some(_), Modifier::INVALID) => {
                 return Err(Refusal::Unsupported("without a modifier nobody but the producer knows the layout".into()));
             }

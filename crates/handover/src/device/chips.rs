@@ -4,8 +4,8 @@
 //! which no vendor documents: a real chip of the same kind could not read it.
 
 use handover_model::metadata::amdgpu::{
-    BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, TexelFormat, TilingWord,
-    VENDOR, from_modifier,
+    BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
+    TilingWord, VENDOR, from_modifier,
 };
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
 use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
@@ -130,6 +130,23 @@ impl Chip {
             Driver::Amdgpu(level) => self.amdgpu(*level, layout),
             Driver::I915 => Ok(self.with_word(i915_word(layout))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
+        }
+    }
+
+    /// Who reads its metadata by its driver's own rule; `None` where the driver has no block.
+    pub(super) fn reader(&self) -> Option<Reader> {
+        match self.driver {
+            Driver::Amdgpu(level) => Some(Reader { pci_id: self.pci_id, level }),
+            Driver::I915 | Driver::Nouveau => None,
+        }
+    }
+
+    /// Does its driver's metadata say all of this layout?
+    pub(super) fn tells(&self, modifier: Modifier) -> bool {
+        match self.driver {
+            Driver::Amdgpu(_) | Driver::Nouveau => true,
+            // No mode for what is compressed.
+            Driver::I915 => modifier.uncompressed() == Some(modifier),
         }
     }
 

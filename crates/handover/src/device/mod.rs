@@ -4,6 +4,7 @@
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
 
 mod chips;
+mod implicit;
 mod linear;
 mod maps;
 mod offers;
@@ -14,7 +15,7 @@ use std::fmt;
 use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as codec;
-use handover_model::{Access, Bytes, Elements, Format, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::{Access, Bytes, Compression, Elements, Format, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::backend::memory::Cpu;
@@ -146,6 +147,15 @@ impl Device {
         }
     }
 
+    /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
+    /// best without compression.
+    pub(crate) fn implicit(self, format: Format, compression: Compression) -> Option<Modifier> {
+        let Profile::Chip(chip) = self.profile else { return None };
+        let is_compressed = |modifier: &Modifier| modifier.uncompressed() != Some(*modifier);
+        let mut own = chip.modifiers(format);
+        own.find(|modifier| chip.tells(*modifier) && (compression != Compression::None || !is_compressed(modifier)))
+    }
+
     /// Can it make surfaces with this modifier?
     pub fn makes(self, modifier: Modifier) -> bool {
         match self.profile {
@@ -188,12 +198,20 @@ impl Device {
     ///
     /// With the codec, the layout as the metadata has it: compression may have been dropped since the handle was made.
     pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<(Codec, Layout)> {
+        let from_metadata;
+        let layout = match layout.modifier() {
+            Modifier::INVALID if self.is_simulated() => {
+                from_metadata = implicit::layout(self, layout, metadata)?;
+                &from_metadata
+            }
+            _ => layout,
+        };
         let modifier = layout.modifier();
         if modifier == Modifier::LINEAR {
             return Ok((Codec::Linear(*layout), *layout));
         }
         if !self.reads(modifier) {
-            return Err(self.refusal(layout, metadata));
+            return Err(self.refusal(modifier, metadata));
         }
         let (layout, clear) = match self.profile {
             Profile::Driver => return Ok((Codec::Opaque(modifier), *layout)),
@@ -209,8 +227,7 @@ impl Device {
         Ok((tiled::Codec::of(&layout, clear).map(Codec::Tiled)?, layout))
     }
 
-    fn refusal(self, layout: &Layout, metadata: &Metadata) -> Error {
-        let modifier = layout.modifier();
+    fn refusal(self, modifier: Modifier, metadata: &Metadata) -> Error {
         let header = metadata.block.header();
         let producer = header.map_or("a producer that left no metadata".to_owned(), |header| header.to_string());
         let refusal = Error::new(Stage::Import, Kind::Unsupported)

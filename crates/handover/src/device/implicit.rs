@@ -1,0 +1,99 @@
+//! Surfaces without a modifier: what their producer's metadata says of the layout, as the mail's drivers share buffers.
+//!
+//! # Contract
+//!
+//! 1. The word and the block, and nothing else, give a modifier; where anything would have to be guessed, the import is refused and the
+//!    missing parameter named. A word of 0 and an empty block are unknown, never linear.
+//! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
+//!    memory, and its compression data has to begin where the block says.
+//! 3. On the chip that wrote it, the block is read by that chip's own rule ([`amdgpu::read`]); its compression is kept as it says.
+//! 4. On another device, only what is not compressed is read.
+
+use handover_model::layout::Constraints;
+use handover_model::metadata::amdgpu::{self, Caller, ImageType, Outcome, Reader};
+use handover_model::metadata::registry::{Query, Registry};
+use handover_model::{Block, Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
+
+use super::{Device, Profile};
+use crate::error::{Error, Kind, Result};
+
+/// The driver whose word it is, where the block has a header of that vendor and the word no codec of its own.
+fn driver_of(block: &Block) -> Option<&'static str> {
+    match block.header()?.vendor_id {
+        0x8086 => Some("i915"),
+        0x10de => Some("nouveau"),
+        _ => None,
+    }
+}
+
+/// What the metadata says of a surface whose handle says no modifier.
+pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Result<Layout> {
+    let refused =
+        |kind| Error::new(Stage::Import, kind).asked(format!("an import without a modifier on device {device}"));
+    let (Some((format, extent)), Some(whole)) = (handle.format().zip(handle.extent()), handle.plane(0)) else {
+        return Err(refused(Kind::Malformed).why("a surface has a format, an extent and a plane"));
+    };
+    let bytes = format.planes().first().map_or(0, |plane| plane.bytes_per_element.get());
+    let parameters = [("bytes_per_element", bytes)];
+    let query = Query { metadata, driver: driver_of(&metadata.block), parameters: &parameters };
+    let (_, decoded) = Registry::new().identify(&query)?;
+    let modifier = decoded.modifier?;
+    if !device.reads(modifier) {
+        return Err(device.refusal(modifier, metadata));
+    }
+    if modifier == Modifier::LINEAR {
+        let plane = PlaneLayout { size: rows_of(format, handle, whole.stride), ..whole };
+        return Layout::from_allegation(Some(format), Some(extent), modifier, &[plane], whole.size);
+    }
+    let computed =
+        Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(|error| error.at(Stage::Import))?;
+    let least = computed.plane(0).unwrap_or_default().stride;
+    let computed = if least == whole.stride {
+        computed
+    } else {
+        let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
+        Layout::tiled(format, extent, modifier, constraints).map_err(|error| error.at(Stage::Import))?
+    };
+    if computed.size() > whole.size || computed.plane(0).is_none_or(|plane| plane.stride != whole.stride) {
+        return Err(refused(Kind::Malformed)
+            .found(format!("{} at a stride of {}", whole.size, whole.stride))
+            .why(format!("{modifier} for {format} {extent} needs {}", computed.size())));
+    }
+    match device.profile {
+        Profile::Chip(chip) => check(chip.reader(), &computed, whole.size, metadata).map(|()| computed),
+        _ => Ok(computed),
+    }
+}
+
+/// Bytes of the rows of a linear plane.
+fn rows_of(format: Format, handle: &Layout, stride: Bytes) -> Bytes {
+    let rows = handle.extent().and_then(|extent| format.plane_extent(0, extent)).map_or(0, |(_, rows)| rows);
+    stride.checked_mul(rows.into()).unwrap_or(Bytes(u64::MAX))
+}
+
+/// The rule of the chip itself about its own metadata: does the block agree with what was computed?
+fn check(reader: Option<Reader>, computed: &Layout, buffer: Bytes, metadata: &Metadata) -> Result<()> {
+    let (Some(reader), Some(extent)) = (reader, computed.extent()) else { return Ok(()) };
+    let caller = Caller {
+        modifier: None,
+        offset: Bytes::ZERO,
+        width: extent.width().get(),
+        height: extent.height().get(),
+        levels: 1,
+        samples: 1,
+        image: ImageType::D2,
+        buffer,
+        surface: computed.plane(0).unwrap_or_default().size,
+        dcc: computed.plane(1).unwrap_or_default().size,
+    };
+    let reading = amdgpu::read(&reader, &caller, metadata.word, metadata.block.stored()).accepted()?;
+    let expected = computed.plane(1).filter(|_| computed.has_compression()).map(|plane| plane.offset);
+    match reading.outcome {
+        // Another chip of the vendor wrote it; the modifier says all that it reads.
+        Outcome::DropDcc(amdgpu::Because::PciId) if expected.is_none() => Ok(()),
+        _ if reading.dcc_offset == expected => Ok(()),
+        outcome => Err(Error::new(Stage::Import, Kind::Malformed)
+            .found(format!("metadata of AMDGPU: {outcome}, compression data at {:?}", reading.dcc_offset))
+            .why(format!("the layout has it at {expected:?}"))),
+    }
+}
