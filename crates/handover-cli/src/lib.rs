@@ -3,16 +3,19 @@
 //! [`pipeline`] reads and checks the file that says who runs and who reads whom; [`run`] plans it, starts a process for
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
 //! and pictures, [`draw`] draws in software, [`picture`] shows who waited for whom. [`inspect`] shows who holds which
-//! buffer, [`devices`] what the machine can do. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
+//! buffer, [`devices`] what the machine can do, [`decode`] what modifiers and codes of formats mean, [`layout`] where the elements of an
+//! image lie. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
 
 #![forbid(unsafe_code)]
 
 mod chart;
 mod columns;
+pub mod decode;
 pub mod devices;
 pub mod draw;
 pub mod explain;
 pub mod inspect;
+pub mod layout;
 pub mod measure;
 pub mod media;
 pub mod participant;

@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use handover_cli::decode::{self, What, decode};
 use handover_cli::devices::devices;
 use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
+use handover_cli::layout::{self, layout};
 use handover_cli::measure::{self, Duty, Overrides};
 use handover_cli::participant;
 use handover_cli::run::{Arguments, Backend, run};
@@ -41,6 +43,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what the numbers mean that devices and buffers carry.
+    #[command(after_long_help = AFTER_DECODE)]
+    Decode {
+        #[command(subcommand)]
+        what: Decode,
+    },
+    /// Say where every element of a tiled image lies, and draw the order of its bytes.
+    #[command(long_about = layout::ABOUT, after_long_help = layout::EXAMPLES)]
+    Layout(Layout),
     /// One participant, started by `run`.
     #[command(name = participant::COMMAND, hide = true)]
     Participant {
@@ -143,6 +154,38 @@ Exit codes:
   0    looked, whatever was found
   2    refused: the command line";
 
+const AFTER_DECODE: &str = "\
+Examples:
+  handover decode modifier 0x0200000020937b03     every field of it, and whether its pixels can be read as they are
+  handover decode modifier I915_FORMAT_MOD_Y_TILED 'AMD GFX9 64K_S_X, pipe_xor=2, bank_xor=3'
+  handover decode fourcc XR24 NV12 0x34325241
+
+Exit codes:
+  0    every value means something
+  2    refused: the command line, or a value; the message names the field that is wrong";
+
+#[derive(Debug, Subcommand)]
+enum Decode {
+    /// Format modifiers: how the pixels of a plane lie in memory.
+    Modifier {
+        /// A number (0x…), what handover or libdrm calls it, or a name of drm_fourcc.h.
+        #[arg(value_name = "VALUE", required = true)]
+        values: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Codes of formats.
+    Fourcc {
+        /// Four characters, a format's name, or a number (0x…).
+        #[arg(value_name = "CODE", required = true)]
+        values: Vec<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 const INSPECT: &str = "\
 Show who holds which buffer.
 
@@ -179,6 +222,31 @@ struct Inspect {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
     watch: Option<Duration>,
     /// Print JSON: one object, or one a line with --watch.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Layout {
+    /// The modifier: a name ("I915_FORMAT_MOD_Y_TILED", or as `handover` prints it) or a number (0x…).
+    #[arg(long, value_name = "MODIFIER")]
+    modifier: String,
+    /// The format: a name (XRGB8888) or a code of four characters (XR24).
+    #[arg(long, value_name = "FORMAT", default_value = "XRGB8888")]
+    format: String,
+    /// The image in pixels.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1920x1080")]
+    size: String,
+    /// What the modifier does not say; can be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// The offset of this element of each plane, counted in elements.
+    #[arg(long, value_name = "X,Y")]
+    at: Option<String>,
+    /// Draw a block of the first plane, and the order of its bytes.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -248,8 +316,15 @@ fn main() -> ExitCode {
         Command::Participant { jobs: true, .. } => measure::main(),
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
+        Command::Decode { what } => decode(&match what {
+            Decode::Modifier { values, json } => decode::Arguments { what: What::Modifier, values, json },
+            Decode::Fourcc { values, json } => decode::Arguments { what: What::Fourcc, values, json },
+        }),
         Command::Explain(Explain { scenario, all: _, json, svg }) => {
             explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
+        }
+        Command::Layout(Layout { modifier, format, size, parameters, at, svg, json }) => {
+            layout(&layout::Arguments { modifier, format, size, parameters, at, svg, json })
         }
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
         Command::Run(Run { pipeline, input, frames, out, json, backend, trace, sync, regions, policies, without }) => {

@@ -75,7 +75,8 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
     }
     let layout = match agreement.modifier {
         Modifier::LINEAR => Layout::linear(format, agreement.extent, agreement.constraints())?,
-        _ => Layout::blocks(format, agreement.extent, options.compression, agreement.constraints())?,
+        Modifier::SIM_BLOCKS => Layout::blocks(format, agreement.extent, options.compression, agreement.constraints())?,
+        modifier => Layout::tiled(format, agreement.extent, modifier, agreement.constraints())?,
     };
     make(device, &layout, options)
 }

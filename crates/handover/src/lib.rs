@@ -47,6 +47,7 @@ pub use export::{Exported, export};
 pub use fence::{Fence, Status};
 pub use flush::flush;
 pub use handle::Handle;
+pub use handover_model::layout;
 pub use handover_model::reservation;
 pub use handover_model::{
     Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header,

@@ -98,8 +98,9 @@ fn surface_size(party: &Party) -> Result<Option<u64>, Refusal> {
         Modifier::SIM_BLOCKS => {
             Layout::blocks(format, agreement.extent, Compression::Possible, agreement.constraints())
         }
-        // What a driver lays out by its own rules is about as large.
-        _ => Layout::linear(format, agreement.extent, agreement.constraints()),
+        modifier => Layout::tiled(format, agreement.extent, modifier, agreement.constraints())
+            // What a driver lays out by its own rules is about as large.
+            .or_else(|_| Layout::linear(format, agreement.extent, agreement.constraints())),
     };
     let size = layout.map_err(|error| Refusal(format!("{} cannot run: {error}", party.participant.name)))?.size();
     Ok(Some(size.get()))

@@ -16,7 +16,7 @@ pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &Fil
     Ok(Job {
         name: participant.name.clone(),
         work: work(party, input, out),
-        device: party.device.name().into(),
+        device: party.device.name(),
         rate: (plan.rate.frames(), plan.rate.seconds()),
         frames: plan.frames,
         extent: size(party.extent),

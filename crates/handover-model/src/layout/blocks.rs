@@ -71,7 +71,8 @@ impl Layout {
     /// that the size overflows.
     pub fn blocks(format: Format, extent: Extent, compression: Compression, constraints: Constraints) -> Result<Self> {
         let asked = || format!("SIM_BLOCKS {format}, {extent}");
-        supports(format).map_err(|refusal| refusal.into_error(Stage::Allocate, Kind::Unsupported).asked(asked()))?;
+        check_format(format)
+            .map_err(|refusal| refusal.into_error(Stage::Allocate, Kind::Unsupported).asked(asked()))?;
         let (pixels, states) = planes(extent, constraints).ok_or_else(|| {
             Error::new(Stage::Allocate, Kind::Invalid)
                 .asked(asked())
@@ -103,16 +104,21 @@ fn planes(extent: Extent, constraints: Constraints) -> Option<(PlaneLayout, Plan
     Some((pixels, states))
 }
 
-fn supports(format: Format) -> Result<(), Refusal> {
-    match format.planes() {
-        [plane] if plane.bytes_per_element == PIXEL_BYTES => Ok(()),
-        _ => Err(Refusal::Unsupported(format!("{format} does not have one plane of 4 bytes a pixel"))),
+/// Can a format be laid out so?
+pub fn supports(format: Format) -> bool {
+    matches!(format.planes(), [plane] if plane.bytes_per_element == PIXEL_BYTES)
+}
+
+fn check_format(format: Format) -> Result<(), Refusal> {
+    if supports(format) {
+        return Ok(());
     }
+    Err(Refusal::Unsupported(format!("{format} does not have one plane of 4 bytes a pixel")))
 }
 
 /// The rule of the tiled layout for planes whose place in memory was checked before.
 pub(super) fn check(format: Format, extent: Extent, planes: &[PlaneLayout]) -> Result<(), Refusal> {
-    supports(format)?;
+    check_format(format)?;
     let (pixels, states) = match planes {
         [pixels] => (pixels, None),
         [pixels, states] => (pixels, Some(states)),

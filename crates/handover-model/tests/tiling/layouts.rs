@@ -88,10 +88,10 @@ pub(crate) fn tilings() -> Vec<Tiling> {
     let mut tilings: Vec<Tiling> = Vec::new();
     for modifier in modifiers() {
         for (way, bytes) in ways.iter().flat_map(|way| SIZES.map(|bytes| (way, bytes))) {
-            if let Ok(tiling) = Tiling::of(modifier, Bytes(bytes), way) {
-                if !tilings.contains(&tiling) {
-                    tilings.push(tiling);
-                }
+            if let Ok(tiling) = Tiling::of(modifier, Bytes(bytes), way)
+                && !tilings.contains(&tiling)
+            {
+                tilings.push(tiling);
             }
         }
     }

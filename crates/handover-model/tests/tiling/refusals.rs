@@ -1,6 +1,6 @@
 //! What is refused and how that is said; what compressed layouts say of themselves; names.
 
-use handover_model::layout::tiling::{Gfx8, Parameters, Qualcomm, Tiling};
+use handover_model::layout::tiling::{Gfx8, Parameters, Plane, Qualcomm, Tiling};
 use handover_model::{Bytes, Elements, Kind, Modifier, PlaneLayout};
 
 use crate::layouts::{ADRENO, TONGA, known};
@@ -27,6 +27,7 @@ fn refusals_name_what_is_missing_or_wrong() {
         (0x0200_0000_3880_1b03, 4, none, "PACKERS 7"),
         (0x0700_0000_0000_0001, 16, none, "1 to 8 bytes"),
         (0x0700_0000_0000_0004, 1, none, "column height"),
+        (0x0700_0000_0000_6004, 1, with(|p| p.plane = Some(Plane::Chroma)), "sand_first_row"),
         (0x0300_0000_0010_6010, 4, none, "G80"),
         (0x0300_0000_0060_6016, 4, none, "HEIGHT are 6"),
         (0x0300_0000_0420_6010, 4, none, "sector layout"),

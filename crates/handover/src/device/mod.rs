@@ -3,6 +3,7 @@
 //! A device is what a vendor's driver is to a real surface: it knows which layouts it can make, which of other devices'
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
 
+mod chips;
 mod linear;
 mod maps;
 mod offers;
@@ -10,48 +11,88 @@ pub(crate) mod tiled;
 
 use std::fmt;
 
+use handover_model::layout::blocks;
+use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as codec;
-use handover_model::{Access, Bytes, Elements, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::{Access, Bytes, Elements, Format, Header, Layout, Metadata, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
+use chips::Chip;
 
 /// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     profile: Profile,
-    /// Can it read the layout of `blocks`, besides its own?
-    reads_blocks: bool,
+    decodes: Decodes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Profile {
     Plain,
     Blocks,
+    Chip(&'static Chip),
     Driver,
+}
+
+/// Which layouts it reads besides its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Decodes {
+    Nothing,
+    /// That of `blocks`, with its compression.
+    Blocks,
+    /// Whatever a modifier determines, of any vendor. Not what is compressed.
+    Determined,
 }
 
 impl Device {
     /// `plain`: linear layouts only, and it reads nothing else.
-    pub const PLAIN: Self = Self { profile: Profile::Plain, reads_blocks: false };
+    pub const PLAIN: Self = Self { profile: Profile::Plain, decodes: Decodes::Nothing };
     /// `blocks`: tiled, with a compression plane.
-    pub const BLOCKS: Self = Self { profile: Profile::Blocks, reads_blocks: true };
+    pub const BLOCKS: Self = Self { profile: Profile::Blocks, decodes: Decodes::Blocks };
+    /// `vega10`: AMD, GFX9.
+    pub const VEGA10: Self = Self::chip(&chips::VEGA10);
+    /// `navi21`: AMD, GFX10.3.
+    pub const NAVI21: Self = Self::chip(&chips::NAVI21);
+    /// `tigerlake`: Intel, gen 12.
+    pub const TIGERLAKE: Self = Self::chip(&chips::TIGERLAKE);
+    /// `turing`: NVIDIA.
+    pub const TURING: Self = Self::chip(&chips::TURING);
 
     /// A real device. Its driver makes and reads the layouts of its modifiers, so it is the driver that says what it can do: with
-    /// this alone a surface is linear, or [opaque](Layout::is_opaque) to the CPU.
-    pub const DRIVER: Self = Self { profile: Profile::Driver, reads_blocks: false };
+    /// this alone a surface is linear, or out of the CPU's reach.
+    pub const DRIVER: Self = Self { profile: Profile::Driver, decodes: Decodes::Nothing };
+
+    const fn chip(chip: &'static Chip) -> Self {
+        Self { profile: Profile::Chip(chip), decodes: Decodes::Nothing }
+    }
 
     /// The same device, whose driver has learnt to read the layout of `blocks`.
     #[must_use]
     pub const fn with_blocks_decoder(self) -> Self {
-        Self { reads_blocks: true, ..self }
+        Self { decodes: Decodes::Blocks, ..self }
     }
 
-    /// The device of this name: "plain", "plain+blocks" (with the decoder) or "blocks".
+    /// The same device, whose driver has learnt to read every layout that its modifier fully determines, whoever made it
+    /// ([`tiling`](handover_model::layout::tiling)). What is compressed stays with those who made it.
+    #[must_use]
+    pub const fn with_decoder(self) -> Self {
+        Self { decodes: Decodes::Determined, ..self }
+    }
+
+    /// Every simulated device, without decoders.
+    pub fn simulated() -> impl Iterator<Item = Self> {
+        [Self::PLAIN, Self::BLOCKS].into_iter().chain(chips::ALL.map(Self::chip))
+    }
+
+    /// The simulated device of this name: "plain", "blocks", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
+    /// [a decoder](Self::with_decoder); "plain+blocks": [that of blocks](Self::with_blocks_decoder).
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::PLAIN, Self::PLAIN.with_blocks_decoder(), Self::BLOCKS].into_iter().find(|device| device.name() == name)
+        let plain = [Self::PLAIN.with_blocks_decoder()];
+        let all = Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain);
+        all.into_iter().find(|device| device.name() == name)
     }
 
     /// Is it simulated?
@@ -60,35 +101,68 @@ impl Device {
     }
 
     /// The name without the remark that it is simulated.
-    pub const fn name(self) -> &'static str {
-        match (self.profile, self.reads_blocks) {
-            (Profile::Plain, false) => "plain",
-            (Profile::Plain, true) => "plain+blocks",
-            (Profile::Blocks, _) => "blocks",
-            (Profile::Driver, _) => "driver",
+    pub fn name(self) -> String {
+        let profile = match self.profile {
+            Profile::Plain => "plain",
+            Profile::Blocks => "blocks",
+            Profile::Chip(chip) => chip.name,
+            Profile::Driver => "driver",
+        };
+        let decoder = match (self.decodes, self.profile) {
+            (Decodes::Nothing, _) | (Decodes::Blocks, Profile::Blocks) => "",
+            (Decodes::Blocks, _) => "+blocks",
+            (Decodes::Determined, _) => "+decode",
+        };
+        format!("{profile}{decoder}")
+    }
+
+    /// What it stands for, in a few words: "AMD Vega10, GFX9".
+    pub const fn product(self) -> &'static str {
+        match self.profile {
+            Profile::Plain => "rows of pixels and nothing else",
+            Profile::Blocks => "8x8 tiles and a compression of our own",
+            Profile::Chip(chip) => chip.product,
+            Profile::Driver => "a real device",
         }
     }
 
     /// What heads its metadata: vendor, PCI ID and version. `None`: its driver says that, or nobody.
-    pub const fn header(self) -> Option<Header> {
+    pub fn header(self) -> Option<Header> {
         match self.profile {
             Profile::Plain => Some(codec::PLAIN_HEADER),
             Profile::Blocks => Some(codec::BLOCKS_HEADER),
+            Profile::Chip(chip) => Some(chip.header()),
             Profile::Driver => None,
+        }
+    }
+
+    /// What it makes of this format, the best first.
+    pub fn modifiers(self, format: Format) -> Vec<Modifier> {
+        match self.profile {
+            Profile::Plain | Profile::Driver => vec![Modifier::LINEAR],
+            Profile::Blocks if blocks::supports(format) => vec![Modifier::SIM_BLOCKS, Modifier::LINEAR],
+            Profile::Blocks => vec![Modifier::LINEAR],
+            Profile::Chip(chip) => chip.modifiers(format).collect(),
         }
     }
 
     /// Can it make surfaces with this modifier?
     pub fn makes(self, modifier: Modifier) -> bool {
-        modifier == Modifier::LINEAR || (modifier == Modifier::SIM_BLOCKS && self.profile == Profile::Blocks)
+        match self.profile {
+            Profile::Plain | Profile::Driver => modifier == Modifier::LINEAR,
+            Profile::Blocks => matches!(modifier, Modifier::LINEAR | Modifier::SIM_BLOCKS),
+            Profile::Chip(chip) => chip.makes(modifier),
+        }
     }
 
     /// Can it read surfaces with this modifier? Of a real device's own modifiers only its driver knows; none is refused here.
     pub fn reads(self, modifier: Modifier) -> bool {
-        match modifier {
-            Modifier::LINEAR => true,
-            Modifier::SIM_BLOCKS => self.reads_blocks,
-            _ => self.profile == Profile::Driver,
+        match (modifier, self.profile, self.decodes) {
+            (Modifier::LINEAR, ..) => true,
+            (Modifier::SIM_BLOCKS, _, decodes) => decodes == Decodes::Blocks,
+            (_, Profile::Driver, _) => true,
+            (_, Profile::Chip(chip), _) if chip.makes(modifier) => true,
+            (.., decodes) => decodes == Decodes::Determined && is_determined(modifier),
         }
     }
 
@@ -99,6 +173,9 @@ impl Device {
 
     /// The metadata this device writes for a new surface.
     pub(crate) fn describe(self, layout: &Layout) -> Result<Metadata> {
+        if let Profile::Chip(chip) = self.profile {
+            return chip.describe(layout);
+        }
         let block = match codec::BlocksMetadata::of(layout, tiled::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
             // The layout of a linear surface is in its handle; the header says whose it is.
@@ -107,45 +184,70 @@ impl Device {
         Ok(Metadata { block, ..Metadata::default() })
     }
 
-    /// How to read a surface of another producer: from its metadata, or not at all. Never by guessing.
+    /// How to read a surface of another producer: from its modifier and metadata, or not at all. Never by guessing.
     ///
     /// With the codec, the layout as the metadata has it: compression may have been dropped since the handle was made.
     pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<(Codec, Layout)> {
-        if layout.modifier() == Modifier::LINEAR {
+        let modifier = layout.modifier();
+        if modifier == Modifier::LINEAR {
             return Ok((Codec::Linear(*layout), *layout));
         }
+        if !self.reads(modifier) {
+            return Err(self.refusal(layout, metadata));
+        }
+        let (layout, clear) = match self.profile {
+            Profile::Driver => return Ok((Codec::Opaque(modifier), *layout)),
+            _ if modifier == Modifier::SIM_BLOCKS => {
+                let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
+                (blocks.apply(layout)?, blocks.clear_colour)
+            }
+            Profile::Chip(chip) if layout.has_compression() && !chip.keeps_compression(metadata)? => {
+                (layout.without_compression(), tiled::DEFAULT_CLEAR)
+            }
+            _ => (*layout, tiled::DEFAULT_CLEAR),
+        };
+        Ok((tiled::Codec::of(&layout, clear).map(Codec::Tiled)?, layout))
+    }
+
+    fn refusal(self, layout: &Layout, metadata: &Metadata) -> Error {
+        let modifier = layout.modifier();
         let header = metadata.block.header();
-        if !self.reads(layout.modifier()) {
-            let producer = header.map_or("a producer that left no metadata".to_owned(), |header| header.to_string());
-            return Err(Error::new(Stage::Import, Kind::Unsupported)
-                .asked(format!("an import of {} on device {self}", layout.modifier()))
-                .found(format!("content of {producer}"))
+        let producer = header.map_or("a producer that left no metadata".to_owned(), |header| header.to_string());
+        let refusal = Error::new(Stage::Import, Kind::Unsupported)
+            .asked(format!("an import of {modifier} on device {self}"))
+            .found(format!("content of {producer}"));
+        match modifier.parse().is_ok_and(|parsed| parsed.is_compressed()) {
+            true => refusal
+                .why("compressed: its producer has to resolve it first, nobody else knows the compression")
+                .help("negotiate a modifier without compression"),
+            false => refusal
                 .why("this device has no decoder for that layout")
-                .help("negotiate a modifier both sides know, or import on a device that decodes it"));
+                .help("negotiate a modifier both sides know, or import on a device that decodes it"),
         }
-        if layout.is_opaque() {
-            return Ok((Codec::Opaque(layout.modifier()), *layout));
-        }
-        let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
-        let layout = blocks.apply(layout)?;
-        Ok((tiled::Codec::of(&layout, blocks.clear_colour).map(Codec::Tiled)?, layout))
     }
 
     /// How the producer itself reads and writes a surface it made.
     pub(crate) fn own_codec(self, layout: &Layout) -> Result<Codec> {
-        if layout.modifier() == Modifier::LINEAR {
-            return Ok(Codec::Linear(*layout));
+        match layout.modifier() {
+            Modifier::LINEAR => Ok(Codec::Linear(*layout)),
+            modifier if self.profile == Profile::Driver => Ok(Codec::Opaque(modifier)),
+            _ => tiled::Codec::of(layout, tiled::DEFAULT_CLEAR).map(Codec::Tiled),
         }
-        if layout.is_opaque() {
-            return Ok(Codec::Opaque(layout.modifier()));
-        }
-        tiled::Codec::of(layout, tiled::DEFAULT_CLEAR).map(Codec::Tiled)
     }
+}
+
+/// Does the modifier alone say where every pixel is?
+fn is_determined(modifier: Modifier) -> bool {
+    // The order in which planes come does not matter to that, nor the size of an element where some size has the layout.
+    let parameters = Parameters { plane: Some(Plane::Luma), ..Parameters::default() };
+    [1, 2, 4, 8, 16]
+        .into_iter()
+        .any(|bytes| Tiling::of(modifier, Bytes(bytes), &parameters).is_ok_and(|tiling| !tiling.is_compressed()))
 }
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
+        f.write_str(&self.name())?;
         f.write_str(if self.is_simulated() { " (simulated)" } else { "" })
     }
 }

@@ -1,12 +1,11 @@
 //! What a device offers to a negotiation, as the maker of a surface or as a reader.
 
-use handover_model::layout::blocks;
 use handover_model::negotiate::{Offer, OfferEntry, SurfaceUsages};
 use handover_model::{Bytes, Format, Modifier};
 
 use super::{Device, Profile};
 
-/// Rows that begin on a cache line: what the simulated devices ask of linear surfaces.
+/// Rows that begin on a cache line: what simulated devices ask of linear surfaces that stand for no chip.
 const LINEAR_STRIDE: Bytes = Bytes(64);
 
 impl Device {
@@ -14,26 +13,36 @@ impl Device {
     /// modifiers it makes (for WRITE or RENDER) or reads, best first.
     pub fn offer(self, party: &str, formats: &[Format], usages: SurfaceUsages) -> Offer {
         let makes = usages.intersects(SurfaceUsages::WRITE | SurfaceUsages::RENDER | SurfaceUsages::DECODE);
-        let can = |modifier| if makes { self.makes(modifier) } else { self.reads(modifier) };
-        // A tiled producer prefers its own layout; a plain reader that can decode it still prefers linear.
-        let order = match self.profile {
-            Profile::Blocks => [Modifier::SIM_BLOCKS, Modifier::LINEAR],
-            Profile::Plain | Profile::Driver => [Modifier::LINEAR, Modifier::SIM_BLOCKS],
-        };
+        let all = |format: Format| if makes { self.modifiers(format) } else { self.readable(format) };
         let entry = |format: Format, modifier: Modifier| {
-            let stride_align = if modifier == Modifier::LINEAR { LINEAR_STRIDE } else { Bytes(1) };
+            let stride_align = if modifier == Modifier::LINEAR { self.linear_stride() } else { Bytes(1) };
             OfferEntry { stride_align, usages, ..OfferEntry::new(Some(format), modifier) }
         };
         let entries = formats
             .iter()
-            .flat_map(|&format| order.into_iter().map(move |modifier| (format, modifier)))
-            .filter(|&(format, modifier)| can(modifier) && (modifier == Modifier::LINEAR || is_tileable(format)))
+            .flat_map(|&format| all(format).into_iter().map(move |modifier| (format, modifier)))
             .map(|(format, modifier)| entry(format, modifier))
             .collect();
         Offer { party: party.to_owned(), entries }
     }
-}
 
-fn is_tileable(format: Format) -> bool {
-    matches!(format.planes(), [plane] if plane.bytes_per_element == blocks::PIXEL_BYTES)
+    /// What it reads of this format, the best first: a plain reader that can decode more still prefers linear.
+    fn readable(self, format: Format) -> Vec<Modifier> {
+        let own = self.modifiers(format);
+        let foreign = Self::simulated().flat_map(|device| device.modifiers(format));
+        let mut all: Vec<Modifier> = Vec::new();
+        for modifier in own.into_iter().chain(foreign).filter(|modifier| self.reads(*modifier)) {
+            if !all.contains(&modifier) {
+                all.push(modifier);
+            }
+        }
+        all
+    }
+
+    fn linear_stride(self) -> Bytes {
+        match self.profile {
+            Profile::Chip(chip) => chip.linear_stride,
+            _ => LINEAR_STRIDE,
+        }
+    }
 }

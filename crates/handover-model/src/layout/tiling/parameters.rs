@@ -18,7 +18,7 @@ pub struct Parameters {
     /// Which plane of a video picture this is, for the tiles of codecs whose planes are tiled differently.
     pub plane: Option<Plane>,
     /// The row of each column at which this plane begins, for Broadcom SAND: the chroma plane lies below the luma plane in the
-    /// same columns. Absent: row 0. Offsets count from row 0.
+    /// same columns. Absent: row 0, but of a chroma plane it must be said. Offsets count from row 0.
     pub sand_first_row: Option<u32>,
 }
 

@@ -7,7 +7,7 @@ pub(super) mod t;
 pub(super) mod uif;
 
 use super::order::Order;
-use super::{Parameters, Tiling, refuse};
+use super::{Parameters, Plane, Tiling, missing, refuse};
 use crate::Result;
 use crate::modifier::broadcom::Broadcom;
 
@@ -27,7 +27,17 @@ pub(super) fn tiling(broadcom: Broadcom, bytes_log2: u32, parameters: &Parameter
     let Some(column_height) = u32::try_from(column_height).ok().filter(|height| *height > 0) else {
         return Err(refuse("bits 55:8 PARAM are the column height, which is 1 to 2^32 - 1 rows"));
     };
-    Ok(sand::tiling(bytes_log2, column_log2, column_height, parameters.sand_first_row.unwrap_or(0)))
+    let first_row = match (parameters.sand_first_row, parameters.plane) {
+        (Some(row), _) => row,
+        (None, Some(Plane::Chroma)) => {
+            return Err(missing(
+                "sand_first_row",
+                "chroma lies below luma in the same columns, as far down as its offset says",
+            ));
+        }
+        (None, _) => 0,
+    };
+    Ok(sand::tiling(bytes_log2, column_log2, column_height, first_row))
 }
 
 /// log2 of the edges of a utile of VC4 and of V3D.

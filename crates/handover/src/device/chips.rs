@@ -1,0 +1,241 @@
+//! Simulated devices that stand for real chips: their IDs, their modifiers, their rules, and what their drivers write about a surface.
+//!
+//! Layouts, tiling words and blocks are the real ones. What is ours is the content of compression data (see [`tiled`](super::tiled)),
+//! which no vendor documents: a real chip of the same kind could not read it.
+
+use handover_model::metadata::amdgpu::{
+    BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, TexelFormat, TilingWord,
+    VENDOR, from_modifier,
+};
+use handover_model::modifier::{Parsed, nvidia::Nvidia};
+use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
+
+use crate::error::{Error, Kind, Result};
+
+/// A chip.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Chip {
+    /// What it is called on a command line.
+    pub(super) name: &'static str,
+    /// What it is.
+    pub(super) product: &'static str,
+    pub(super) vendor_id: u16,
+    pub(super) pci_id: u16,
+    /// What it makes, the best first. LINEAR comes last, whatever else there is.
+    modifiers: &'static [Modifier],
+    /// Rows of a linear surface begin at multiples of this.
+    pub(super) linear_stride: Bytes,
+    driver: Driver,
+}
+
+/// Whose word and block its driver writes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Driver {
+    /// Both, as Mesa writes them for this level.
+    Amdgpu(Level),
+    /// The tiling mode and the stride in one word; no block.
+    I915,
+    /// Mode and flags in one word; no block.
+    Nouveau,
+}
+
+/// AMD's sources of modifiers: Mesa 25.0.7, `ac_surface.c:ac_get_supported_modifiers`, for the register values that
+/// [`ChipConfig`](handover_model::metadata::amdgpu::ChipConfig) has for these IDs.
+pub(super) static VEGA10: Chip = Chip {
+    name: "vega10",
+    product: "AMD Vega10, GFX9",
+    vendor_id: VENDOR,
+    pci_id: 0x687f,
+    modifiers: &[
+        Modifier(0x0200_0005_0481_ba01),
+        Modifier(0x0200_0005_0481_b901),
+        Modifier(0x0200_0000_0480_1a01),
+        Modifier(0x0200_0000_0480_1901),
+        Modifier(0x0200_0000_0000_0a01),
+        Modifier(0x0200_0000_0000_0901),
+    ],
+    linear_stride: Bytes(256),
+    driver: Driver::Amdgpu(Level::Gfx9),
+};
+
+pub(super) static NAVI21: Chip = Chip {
+    name: "navi21",
+    product: "AMD Navi21, GFX10.3",
+    vendor_id: VENDOR,
+    pci_id: 0x73bf,
+    modifiers: &[Modifier(0x0200_0000_2096_bb03), Modifier(0x0200_0000_2080_1b03), Modifier(0x0200_0000_0000_0901)],
+    linear_stride: Bytes(256),
+    driver: Driver::Amdgpu(Level::Gfx10_3),
+};
+
+/// Modifiers: Mesa 25.0.7, iris, in its order for gen 12; a CPU cannot write the media compression, which is left out.
+pub(super) static TIGERLAKE: Chip = Chip {
+    name: "tigerlake",
+    product: "Intel Tiger Lake, gen 12",
+    vendor_id: 0x8086,
+    pci_id: 0x9a49,
+    modifiers: &[Modifier(0x0100_0000_0000_0006), Modifier(0x0100_0000_0000_0002), Modifier(0x0100_0000_0000_0001)],
+    linear_stride: Bytes(64),
+    driver: Driver::I915,
+};
+
+/// Modifiers: Mesa 25.0.7, NVK for Turing: blocks of 32 GOBs down to one.
+pub(super) static TURING: Chip = Chip {
+    name: "turing",
+    product: "NVIDIA TU102, Turing",
+    vendor_id: 0x10de,
+    pci_id: 0x1e04,
+    modifiers: &[
+        Modifier(0x0300_0000_0060_6015),
+        Modifier(0x0300_0000_0060_6014),
+        Modifier(0x0300_0000_0060_6013),
+        Modifier(0x0300_0000_0060_6012),
+        Modifier(0x0300_0000_0060_6011),
+        Modifier(0x0300_0000_0060_6010),
+    ],
+    linear_stride: Bytes(256),
+    driver: Driver::Nouveau,
+};
+
+/// All of them.
+pub(super) static ALL: [&Chip; 4] = [&VEGA10, &NAVI21, &TIGERLAKE, &TURING];
+
+impl Chip {
+    /// What it makes of this format, the best first, LINEAR last.
+    pub(super) fn modifiers(&self, format: Format) -> impl Iterator<Item = Modifier> + '_ {
+        let own = self.modifiers.iter().copied().filter(move |modifier| self.carries(*modifier, format));
+        own.chain([Modifier::LINEAR])
+    }
+
+    /// Does it make this at all?
+    pub(super) fn makes(&self, modifier: Modifier) -> bool {
+        modifier == Modifier::LINEAR || self.modifiers.contains(&modifier)
+    }
+
+    /// One plane of pixels of a size that tiles have; compressed, of 4 bytes, as Mesa offers it.
+    fn carries(&self, modifier: Modifier, format: Format) -> bool {
+        let [plane] = format.planes() else { return false };
+        let is_compressed = modifier.uncompressed().is_none_or(|resolved| resolved != modifier);
+        match plane.bytes_per_element.get() {
+            4 => true,
+            // The blocks of AMD's could not say the format.
+            1 | 2 | 8 => !is_compressed && (self.vendor_id != VENDOR || TexelFormat::of(format.fourcc()).is_some()),
+            _ => false,
+        }
+    }
+
+    /// What its driver writes about a surface of this layout.
+    pub(super) fn describe(&self, layout: &Layout) -> Result<Metadata> {
+        match &self.driver {
+            Driver::Amdgpu(level) => self.amdgpu(*level, layout),
+            Driver::I915 => Ok(self.with_word(i915_word(layout))),
+            Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
+        }
+    }
+
+    /// Does the metadata that its driver wrote say that the surface of this layout is still compressed?
+    pub(super) fn keeps_compression(&self, metadata: &Metadata) -> Result<bool> {
+        match self.driver {
+            Driver::Amdgpu(level) => {
+                Description::decode(level, &metadata.block).map(|description| description.descriptor.dcc.enabled)
+            }
+            // Their drivers resolve before anybody gets the handle, and the modifier says what is left.
+            Driver::I915 | Driver::Nouveau => Ok(true),
+        }
+    }
+
+    /// Drivers without a block: the header alone, so that a reader knows whose word it is.
+    fn with_word(&self, word: Word) -> Metadata {
+        Metadata { word, block: self.header().alone() }
+    }
+
+    pub(super) fn header(&self) -> Header {
+        Header { vendor_id: self.vendor_id, pci_id: self.pci_id, version: 1, flags: 0 }
+    }
+
+    fn amdgpu(&self, level: Level, layout: &Layout) -> Result<Metadata> {
+        let (Some((format, extent)), Some(pixels)) = (layout.format().zip(layout.extent()), layout.plane(0)) else {
+            // A buffer has no image to describe.
+            return Ok(Metadata { block: self.header().alone(), ..Metadata::default() });
+        };
+        let unfit = |what: String| {
+            Error::new(Stage::Allocate, Kind::Unsupported)
+                .asked(format!("metadata of {} for {format} {extent}", self.product))
+                .why(what)
+        };
+        let Some(texel) = TexelFormat::of(format.fourcc()) else {
+            // What several planes are made of is in no descriptor; the handle says it.
+            return Ok(Metadata { block: self.header().alone(), ..Metadata::default() });
+        };
+        let element = format.planes().first().map_or(1, |plane| plane.bytes_per_element.get().max(1));
+        let pitch = u32::try_from(pixels.stride.get() / element).map_err(|_| unfit("the stride is too long".into()))?;
+        let modifier = layout.modifier();
+        let dcc = layout.plane(1).filter(|_| layout.has_compression());
+        let plane = dcc.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
+        let word = from_modifier(level, modifier, plane, false)?;
+        let tiling = word.swizzle().map_or(0, |swizzle| swizzle.mode());
+        let dcc = match dcc {
+            None => Dcc::default(),
+            Some(dcc) => Dcc {
+                enabled: true,
+                offset: dcc.offset,
+                alpha_is_on_msb: texel.alpha_is_on_msb(level, AmdChip::of(self.pci_id)).unwrap_or(false),
+                pipe_aligned: true,
+                rb_aligned: level == Level::Gfx9,
+                max_compressed_block: max_compressed_block(&word),
+            },
+        };
+        let description = Description {
+            pci_id: self.pci_id,
+            descriptor: Descriptor {
+                level,
+                image: ImageType::D2,
+                width: extent.width().get(),
+                height: extent.height().get(),
+                depth_field: 0,
+                last_array: 0,
+                last_level: 0,
+                format: texel.numbers(level),
+                dst_sel: texel.dst_sel(),
+                bc_swizzle: texel.bc_swizzle(),
+                tiling,
+                pitch: (level == Level::Gfx9).then_some(pitch),
+                dcc,
+            },
+            level_offsets: Vec::new(),
+            extra: None,
+            overridden: None,
+        };
+        Ok(Metadata { word: word.word()?, block: description.encode()? })
+    }
+}
+
+fn max_compressed_block(word: &TilingWord) -> BlockSize {
+    match word {
+        TilingWord::Gfx9(word) => word.max_compressed_block,
+        TilingWord::Gfx12(word) => word.max_compressed_block,
+        TilingWord::Gfx6(_) => BlockSize::B64,
+    }
+}
+
+/// Mode in bits 6:0, the stride, a multiple of 128, above (Linux, `i915_gem_object_types.h`: `tiling_and_stride`). 0 for modes the word
+/// does not have.
+fn i915_word(layout: &Layout) -> Word {
+    let mode = match layout.modifier().uncompressed() {
+        Some(Modifier(0x0100_0000_0000_0001)) => 1,
+        Some(Modifier(0x0100_0000_0000_0002)) => 2,
+        _ => return Word(0),
+    };
+    Word(layout.plane(0).map_or(0, |plane| plane.stride.get() & !0x7f) | mode)
+}
+
+/// `tile_mode` in the low half, `tile_flags` in the high one (Linux, `nouveau_drm.h`: `drm_nouveau_gem_info`): blocks of 2^h GOBs in
+/// bits 7:4 of the mode, the page kind in bits 15:8 of the flags.
+fn nouveau_word(layout: &Layout) -> Word {
+    match layout.modifier().parse() {
+        Ok(Parsed::Nvidia(Nvidia::BlockLinear2D { block_height_log2, page_kind, .. })) => {
+            Word(u64::from(block_height_log2) << 4 | u64::from(page_kind) << 40)
+        }
+        _ => Word(0),
+    }
+}
