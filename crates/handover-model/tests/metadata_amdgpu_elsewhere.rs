@@ -154,8 +154,8 @@ fn a_modifier_needs_what_it_needs() {
         (0x0100_0000_0000_0001, "bits 63:56 vendor"),
         (0x0200_1000_0080_1b03, "bits 55:36"),
         (0x0200_0000_0080_1b04, "bits 7:0 TILE_VERSION"),
-        (0x0200_0000_0000_0d03, "SWIZZLE_MODE"),
-        (0x0200_0000_000c_1b03, "bits 19:18 DCC_MAX_COMPRESSED_BLOCK"),
+        (0x0200_0000_0000_0d03, "bits 12:8 TILE"),
+        (0x0200_0000_000c_3b03, "bits 19:18 DCC_MAX_COMPRESSED_BLOCK"),
         (0x0200_0000_0000_3b03, "DCC is set"),
     ] {
         let error = from_modifier(Level::Gfx10_3, Modifier(modifier), None, false).unwrap_err();

@@ -4,8 +4,8 @@
 
 use handover_model::metadata::amdgpu::{
     ArrayMode, BlockSize, Caller, ChipConfig, Dcc, DccPlane, Description, Descriptor, Extra, FormatNumbers, Gfx6Word,
-    Gfx9Word, Gfx12Word, ImageType, Level, MacroTile, Outcome, Producer, Reader, Swizzle, TilingWord, determine,
-    from_modifier, read,
+    Gfx9Word, Gfx12Word, ImageType, Layout, Level, MacroTile, Outcome, Producer, Reader, Swizzle, TilingWord,
+    determine, from_modifier, read,
 };
 use handover_model::metadata::registry::{Query, Registry};
 use handover_model::{Block, Bytes, Metadata, Modifier, Word};
@@ -189,7 +189,11 @@ proptest! {
         let config = ChipConfig::parse(level, register).ok();
         let producer = Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false) };
         for bytes_per_element in [None, Some(Bytes(4))] {
-            let _ = determine(&metadata, None, bytes_per_element, &producer);
+            if let Ok(found) = determine(&metadata, None, bytes_per_element, &producer)
+                && let Layout::Modifier(modifier) = found.layout
+            {
+                prop_assert!(modifier.parse().is_ok(), "{modifier:?} of {metadata:?}");
+            }
         }
         let registry = Registry::new();
         for driver in [None, Some("amdgpu"), Some("radeon"), Some("i915"), Some("nouveau"), Some("tegra"), Some("vc4"), Some("msm")] {

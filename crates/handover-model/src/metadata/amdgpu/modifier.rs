@@ -4,34 +4,17 @@
 //! `amdgpu_display.c:convert_tiling_flags_to_modifier`). It has to guess some bits of DCC there; here they come from bits 46:43 of
 //! the word, which Mesa and PAL write, and from the block. The result is the modifier that Mesa offers for the same layout.
 //!
-//! Not defined, and refused: everything before GFX9, which has no modifiers; Z orders, which are for depth; blocks of variable size.
+//! Not defined, and refused: everything before GFX9, which has no modifiers, and swizzle modes that `drm_fourcc.h` does not number
+//! (orders for depth, blocks of variable size, three dimensions).
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{BlockSize, ChipConfig, Descriptor, Gfx9Word, Gfx12Word, Level, Swizzle, TilingWord};
-use crate::metadata::field::Bits;
+use crate::modifier::Parsed;
+use crate::modifier::amd::{Amd, Dcc, MaxBlock, Tile, Version};
 use crate::{Bytes, Error, Kind, Modifier, Result, Stage, Text};
-
-const TILE_VERSION: Bits = Bits::new("TILE_VERSION", 7, 0);
-const TILE: Bits = Bits::new("TILE", 12, 8);
-const DCC: Bits = Bits::new("DCC", 13, 13);
-const DCC_RETILE: Bits = Bits::new("DCC_RETILE", 14, 14);
-const DCC_PIPE_ALIGN: Bits = Bits::new("DCC_PIPE_ALIGN", 15, 15);
-const INDEPENDENT_64B: Bits = Bits::new("DCC_INDEPENDENT_64B", 16, 16);
-const INDEPENDENT_128B: Bits = Bits::new("DCC_INDEPENDENT_128B", 17, 17);
-const MAX_COMPRESSED: Bits = Bits::new("DCC_MAX_COMPRESSED_BLOCK", 19, 18);
-const CONSTANT_ENCODE: Bits = Bits::new("DCC_CONSTANT_ENCODE", 20, 20);
-const PIPE_XOR: Bits = Bits::new("PIPE_XOR_BITS", 23, 21);
-const BANK_XOR: Bits = Bits::new("BANK_XOR_BITS", 26, 24);
-const PACKERS: Bits = Bits::new("PACKERS", 29, 27);
-const RB: Bits = Bits::new("RB", 32, 30);
-const PIPE: Bits = Bits::new("PIPE", 35, 33);
-const VENDOR: Bits = Bits::new("vendor", 63, 56);
-const RESERVED: Bits = Bits::new("(reserved)", 55, 36);
-
-const AMD: u64 = 2;
 
 /// One plane of DCC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,15 +69,19 @@ fn gfx12(word: &Gfx12Word, image: Option<&Descriptor>) -> Result<(Modifier, Vec<
             "GFX12 compresses by pages, and the word does not say whether",
         ));
     };
-    let mut raw = 0;
-    VENDOR.put(&mut raw, AMD)?;
-    TILE_VERSION.put(&mut raw, version(Level::Gfx12))?;
-    TILE.put(&mut raw, u64::from(word.swizzle.mode()))?;
-    if image.dcc.enabled {
-        DCC.put(&mut raw, 1)?;
-        MAX_COMPRESSED.put(&mut raw, word.max_compressed_block.number())?;
-    }
-    Ok((Modifier(raw), Vec::new()))
+    let dcc = image.dcc.enabled.then_some(Dcc {
+        retile: false,
+        pipe_align: false,
+        independent_64b: false,
+        independent_128b: false,
+        max_compressed_block: max_block(word.max_compressed_block),
+        constant_encode: false,
+        rb: 0,
+        pipe: 0,
+    });
+    let tile = tile(word.swizzle, Version::Gfx12)?;
+    let amd = Amd { version: Version::Gfx12, tile, dcc, pipe_xor_bits: 0, bank_xor_bits: 0, packers: 0 };
+    Ok((Parsed::Amd(amd).modifier(), Vec::new()))
 }
 
 fn gfx9(
@@ -105,69 +92,81 @@ fn gfx9(
     constant_encode: Option<bool>,
 ) -> Result<(Modifier, Vec<DccPlane>)> {
     let swizzle = word.swizzle;
-    let level = swizzle.level();
     if swizzle.is_linear() {
         return Ok((Modifier::LINEAR, Vec::new()));
     }
-    let order = swizzle.order().unwrap_or_default();
-    if order == "Z" {
-        return Err(unsupported(format!("{swizzle} is an order for depth, and no modifier has it")));
+    let version = version_of(swizzle, bytes_per_element)?;
+    let tile = tile(swizzle, version)?;
+    let mut amd = Amd { version, tile, dcc: None, pipe_xor_bits: 0, bank_xor_bits: 0, packers: 0 };
+    if tile.is_xor() {
+        mix_in(&mut amd, config_of(swizzle, config)?);
     }
-    let Some(block) = swizzle.block_bytes_log2() else {
-        return Err(unsupported(format!("{swizzle} has blocks of variable size, and no modifier has them")));
-    };
-    let shared_with_gfx9 = match (swizzle.is_xor(), order, bytes_per_element) {
-        (false, "S", _) => true,
-        (false, "D", Some(bytes)) => bytes != Bytes(4),
-        (false, "D", None) if level != Level::Gfx9 && level < Level::Gfx11 => {
-            return Err(missing(
-                "the size of a pixel",
-                format!("{swizzle} is GFX9's layout except with 4 bytes a pixel"),
-            ));
-        }
-        _ => false,
-    };
-    let mut raw = 0;
-    VENDOR.put(&mut raw, AMD)?;
-    let as_gfx9 = level < Level::Gfx11 && shared_with_gfx9;
-    TILE_VERSION.put(&mut raw, version(if as_gfx9 { Level::Gfx9 } else { level }))?;
-    TILE.put(&mut raw, u64::from(swizzle.mode()))?;
-    if swizzle.is_xor() {
-        put_xor(&mut raw, block, config_of(level, config, swizzle)?)?;
-    }
-    let planes = put_dcc(&mut raw, word, image, config, constant_encode)?;
-    Ok((Modifier(raw), planes))
+    let planes = add_dcc(&mut amd, word, image, config, constant_encode)?;
+    Ok((Parsed::Amd(amd).modifier(), planes))
 }
 
-fn config_of(level: Level, config: Option<&ChipConfig>, swizzle: Swizzle) -> Result<&ChipConfig> {
+/// S and D orders without XOR are GFX9's up to GFX10.3, except D with 4 bytes a pixel.
+fn version_of(swizzle: Swizzle, bytes_per_element: Option<Bytes>) -> Result<Version> {
+    let own = version(swizzle.level()).ok_or_else(|| unsupported("GFX6, 7 and 8 have no modifiers"))?;
+    if swizzle.is_xor() || matches!(own, Version::Gfx9 | Version::Gfx11 | Version::Gfx12) {
+        return Ok(own);
+    }
+    match (swizzle.order(), bytes_per_element) {
+        (Some("S"), _) => Ok(Version::Gfx9),
+        (Some("D"), Some(bytes)) if bytes != Bytes(4) => Ok(Version::Gfx9),
+        (Some("D"), None) => {
+            Err(missing("the size of a pixel", format!("{swizzle} is GFX9's layout except with 4 bytes a pixel")))
+        }
+        _ => Ok(own),
+    }
+}
+
+fn tile(swizzle: Swizzle, version: Version) -> Result<Tile> {
+    Tile::from_code(u64::from(swizzle.mode())).filter(|tile| tile.is_of(version)).ok_or_else(|| {
+        let depth = if swizzle.order() == Some("Z") { ", an order for depth" } else { "" };
+        unsupported(format!("no modifier of {} has the swizzle mode {swizzle}{depth}", swizzle.level()))
+    })
+}
+
+fn max_block(size: BlockSize) -> MaxBlock {
+    match size {
+        BlockSize::B64 => MaxBlock::B64,
+        BlockSize::B128 => MaxBlock::B128,
+        BlockSize::B256 => MaxBlock::B256,
+    }
+}
+
+fn config_of(swizzle: Swizzle, config: Option<&ChipConfig>) -> Result<&ChipConfig> {
     let Some(config) = config else {
         let why = format!("{swizzle} mixes pipe bits of the producer's chip into the address");
         return Err(missing("GB_ADDR_CONFIG of the producer", why));
     };
-    if config.level != level {
-        return Err(Error::new(Stage::Import, Kind::Invalid)
-            .asked(format!("a layout of {level} with the configuration of a chip of {}", config.level)));
+    if config.level != swizzle.level() {
+        return Err(Error::new(Stage::Import, Kind::Invalid).asked(format!(
+            "a layout of {} with the configuration of a chip of {}",
+            swizzle.level(),
+            config.level
+        )));
     }
     Ok(config)
 }
 
 /// As many bits are mixed in as the block has above the 256 bytes that go to one pipe.
-fn put_xor(raw: &mut u64, block: u8, config: &ChipConfig) -> Result<()> {
-    let room = block.saturating_sub(8);
+fn mix_in(amd: &mut Amd, config: &ChipConfig) {
+    let room = amd.tile.block_bytes_log2().saturating_sub(8);
     let engines = if config.level == Level::Gfx9 { config.shader_engines } else { 0 };
-    let pipes = room.min(config.pipes.saturating_add(engines));
-    let left = room.saturating_sub(pipes);
-    PIPE_XOR.put(raw, u64::from(pipes))?;
+    amd.pipe_xor_bits = room.min(u32::from(config.pipes.saturating_add(engines)));
+    let left = room.saturating_sub(amd.pipe_xor_bits);
     match config.level {
-        Level::Gfx9 => BANK_XOR.put(raw, u64::from(left.min(config.banks))),
-        Level::Gfx10_3 => PACKERS.put(raw, u64::from(left.min(config.packers))),
-        Level::Gfx11 | Level::Gfx11_5 => PACKERS.put(raw, u64::from(config.packers)),
-        _ => Ok(()),
+        Level::Gfx9 => amd.bank_xor_bits = left.min(u32::from(config.banks)),
+        Level::Gfx10_3 => amd.packers = left.min(u32::from(config.packers)),
+        Level::Gfx11 | Level::Gfx11_5 => amd.packers = u32::from(config.packers),
+        _ => {}
     }
 }
 
-fn put_dcc(
-    raw: &mut u64,
+fn add_dcc(
+    amd: &mut Amd,
     word: &Gfx9Word,
     image: Option<&Descriptor>,
     config: Option<&ChipConfig>,
@@ -199,22 +198,22 @@ fn put_dcc(
     };
     let render = image.dcc.offset;
     let retile = render != word.dcc_offset;
-    for (bits, set) in [
-        (DCC, true),
-        (DCC_RETILE, retile),
-        (DCC_PIPE_ALIGN, !retile && image.dcc.pipe_aligned),
-        (INDEPENDENT_64B, word.independent_64b),
-        (INDEPENDENT_128B, word.independent_128b),
-        (CONSTANT_ENCODE, constant_encode),
-    ] {
-        bits.put(raw, u64::from(set))?;
-    }
-    MAX_COMPRESSED.put(raw, word.max_compressed_block.number())?;
-    if level == Level::Gfx9 && image.dcc.pipe_aligned {
-        let config = config_of(level, config, word.swizzle)?;
-        RB.put(raw, u64::from(config.rbs()))?;
-        PIPE.put(raw, u64::from(config.pipes))?;
-    }
+    let (rb, pipe) = if level == Level::Gfx9 && image.dcc.pipe_aligned && amd.tile.is_xor() {
+        let config = config_of(word.swizzle, config)?;
+        (u32::from(config.rbs()), u32::from(config.pipes))
+    } else {
+        (0, 0)
+    };
+    amd.dcc = Some(Dcc {
+        retile,
+        pipe_align: !retile && image.dcc.pipe_aligned,
+        independent_64b: word.independent_64b,
+        independent_128b: word.independent_128b,
+        max_compressed_block: max_block(word.max_compressed_block),
+        constant_encode,
+        rb,
+        pipe,
+    });
     let pitch = Some(u32::from(word.dcc_pitch_max).saturating_add(1));
     let mut planes = Vec::from([DccPlane { offset: word.dcc_offset, pitch }]);
     if retile {
@@ -228,40 +227,38 @@ fn put_dcc(
 /// Bits 46:43 are 0 for surfaces without DCC; Mesa writes the level's defaults there, which mean nothing.
 ///
 /// # Errors
-/// `Malformed`, naming the field, for reserved values; `Unsupported` for the modifier of another vendor or level; `Invalid` if the
-/// modifier has DCC and `dcc` is missing, or the reverse.
+/// Those of [`Modifier::parse`], naming the field; `Unsupported` for the modifier of another vendor or level; `Invalid` if the modifier
+/// has DCC and `dcc` is missing, or the reverse.
 pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, scanout: bool) -> Result<TilingWord> {
-    let raw = modifier.0;
-    let found =
-        |kind, why: String| Error::new(Stage::Allocate, kind).found(format!("the modifier {raw:#018x}")).why(why);
-    if modifier != Modifier::LINEAR && VENDOR.get(raw) != AMD {
-        return Err(found(Kind::Unsupported, format!("{VENDOR} are {:#04x}, and AMD is 0x02", VENDOR.get(raw))));
+    let refused =
+        |kind, why: String| Error::new(Stage::Allocate, kind).found(format!("the modifier {modifier}")).why(why);
+    let amd = match modifier.parse().map_err(|error| error.at(Stage::Allocate))? {
+        Parsed::Linear => None,
+        Parsed::Amd(amd) => Some(amd),
+        _ => return Err(refused(Kind::Unsupported, "bits 63:56 vendor are not 0x02, AMD".into())),
+    };
+    if let Some(amd) = amd {
+        // S and D orders without XOR are written as GFX9's by GFX10 and GFX10.3 too, which lay them out alike.
+        let as_gfx9 = amd.version == Version::Gfx9 && !amd.tile.is_xor() && level < Level::Gfx11;
+        if version(level) != Some(amd.version) && !as_gfx9 {
+            let why = format!("bits 7:0 TILE_VERSION are {}, which is not the layout of {level}", amd.version.code());
+            return Err(refused(Kind::Unsupported, why));
+        }
     }
-    if RESERVED.get(raw) != 0 {
-        return Err(found(Kind::Malformed, format!("{RESERVED} are not 0")));
-    }
-    // S and D orders without XOR are written as GFX9's by GFX10 and GFX10.3 too, which lay them out alike.
-    let stands_for = TILE_VERSION.get(raw);
-    let as_gfx9 = stands_for == 1 && TILE.get(raw) < 16 && level < Level::Gfx11;
-    if modifier != Modifier::LINEAR && stands_for != version(level) && !as_gfx9 {
-        return Err(found(
-            Kind::Unsupported,
-            format!("{TILE_VERSION} are {stands_for}, which is not the layout of {level}"),
-        ));
-    }
-    let swizzle = Swizzle::new(level, TILE.get(raw) as u8)?;
-    let has_dcc = DCC.get(raw) != 0;
-    let wants_plane = has_dcc && level < Level::Gfx12;
+    // Swizzle modes have 5 bits, so the cast keeps them all.
+    let swizzle = Swizzle::new(level, amd.map_or(0, |amd| amd.tile.code() as u8))?;
+    let stored = amd.and_then(|amd| amd.dcc);
+    let wants_plane = stored.is_some() && level < Level::Gfx12;
     if wants_plane != dcc.is_some() {
         let why = if wants_plane {
             "DCC is set, and no plane of DCC is given"
         } else {
             "a plane of DCC is given, and it has none"
         };
-        return Err(found(Kind::Invalid, why.into()));
+        return Err(refused(Kind::Invalid, why.into()));
     }
-    let max_compressed_block = BlockSize::of(MAX_COMPRESSED.get(raw))
-        .ok_or_else(|| found(Kind::Malformed, format!("{MAX_COMPRESSED} are 3; 0, 1 and 2 are defined")))?;
+    let max_compressed_block =
+        stored.and_then(|dcc| BlockSize::of(dcc.max_compressed_block.code())).unwrap_or_default();
     if level == Level::Gfx12 {
         return Ok(TilingWord::Gfx12(Gfx12Word {
             swizzle,
@@ -273,27 +270,28 @@ pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, sc
         }));
     }
     let pitch = dcc.and_then(|plane| plane.pitch).unwrap_or(1).saturating_sub(1);
-    let dcc_pitch_max = u16::try_from(pitch)
-        .map_err(|_| found(Kind::Unsupported, format!("DCC_PITCH_MAX holds 14 bits, and the pitch is {pitch} + 1")))?;
+    let dcc_pitch_max = u16::try_from(pitch).map_err(|_| {
+        refused(Kind::Unsupported, format!("DCC_PITCH_MAX holds 14 bits, and the pitch is {pitch} + 1"))
+    })?;
     Ok(TilingWord::Gfx9(Gfx9Word {
         dcc_offset: dcc.map(|plane| plane.offset).unwrap_or_default(),
         dcc_pitch_max,
-        independent_64b: INDEPENDENT_64B.get(raw) != 0,
-        independent_128b: INDEPENDENT_128B.get(raw) != 0,
+        independent_64b: stored.is_some_and(|dcc| dcc.independent_64b),
+        independent_128b: stored.is_some_and(|dcc| dcc.independent_128b),
         max_compressed_block,
         ..Gfx9Word::plain(swizzle, scanout)
     }))
 }
 
-/// TILE_VERSION; 0 where there are no modifiers.
-const fn version(level: Level) -> u64 {
+/// The version of modifiers that a level makes; `None` where there are no modifiers.
+const fn version(level: Level) -> Option<Version> {
     match level {
-        Level::Gfx6 | Level::Gfx7 | Level::Gfx8 => 0,
-        Level::Gfx9 => 1,
-        Level::Gfx10 => 2,
-        Level::Gfx10_3 => 3,
-        Level::Gfx11 | Level::Gfx11_5 => 4,
-        Level::Gfx12 => 5,
+        Level::Gfx6 | Level::Gfx7 | Level::Gfx8 => None,
+        Level::Gfx9 => Some(Version::Gfx9),
+        Level::Gfx10 => Some(Version::Gfx10),
+        Level::Gfx10_3 => Some(Version::Gfx10RbPlus),
+        Level::Gfx11 | Level::Gfx11_5 => Some(Version::Gfx11),
+        Level::Gfx12 => Some(Version::Gfx12),
     }
 }
 
