@@ -1,5 +1,6 @@
 //! Export: a surface and flags become a handle and a decision about compression. The flags are all the producer learns.
 
+pub use handover_model::export::amdgpu::Step;
 use handover_model::export::decide;
 use handover_model::wire::SurfaceMessage;
 use handover_model::{
@@ -24,6 +25,8 @@ pub struct Exported {
     pub handle: Handle,
     /// Kept or dropped, why, and who resolves.
     pub decision: Decision,
+    /// What the driver of a chip of AMD's does at this export, in order, each with its reason. Empty for other devices.
+    pub steps: Vec<Step>,
 }
 
 /// Makes a handle for a consumer that will do what `flags` say.
@@ -37,22 +40,24 @@ pub struct Exported {
 /// [`Kind::WritersPending`] by the surface's [`Writers`](crate::Writers); [`Kind::Timeout`].
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
     let writes = flags.contains(ExportFlags::WRITE);
+    let steps;
     // Whatever can refuse comes before the rewrite, which cannot be taken back.
     let handle = {
         let mut exports = producer(surface, "an export of")?;
         let (state, decision) = decide(exports.state, flags)?;
+        steps = surface.0.device.export_steps(&exports.state, flags, &decision)?;
         let handle = make_handle(surface, flags, &exports)?;
         surface.update_trailer()?;
         exports.sealing.admit(writes)?;
         let rewrites = decision.changed || (decision.resolve_now && is_dirty(surface));
         if !rewrites {
             exports.settle(surface, state);
-            return Ok(Exported { handle, decision });
+            return Ok(Exported { handle, decision, steps });
         }
         handle
     };
     match rewrite(surface, flags, deadline) {
-        Ok(decision) => Ok(Exported { handle, decision }),
+        Ok(decision) => Ok(Exported { handle, decision, steps }),
         Err(error) => {
             let mut exports = producer(surface, "an export of")?;
             exports.sealing.take_back(writes);

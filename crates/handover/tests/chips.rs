@@ -8,7 +8,7 @@ use handover::allocate::Options;
 use handover::export::export;
 use handover::import::import;
 use handover::negotiate::{SurfaceUsages, negotiate};
-use handover::{Access, Compression, Deadline, Device, ExportFlags, Extent, Format, Kind, Modifier, Surface};
+use handover::{Access, Compression, Deadline, Device, ExportFlags, Extent, Format, Kind, Modifier, Surface, Writers};
 
 const SIZE: (u32, u32) = (300, 200);
 const CHIPS: [Device; 4] = [Device::VEGA10, Device::NAVI21, Device::TIGERLAKE, Device::TURING];
@@ -31,7 +31,8 @@ fn make(device: Device, format: Format, modifier: Modifier) -> Surface {
         offer
     });
     let agreement = negotiate(extent, &offers).unwrap();
-    handover::allocate(device, &agreement, &Options::default()).unwrap().remove(0)
+    let options = Options { writers: Writers::Open, ..Options::default() };
+    handover::allocate(device, &agreement, &options).unwrap().remove(0)
 }
 
 fn draw(surface: &Surface, content: &[u8]) {
@@ -146,7 +147,7 @@ fn names_are_read_back_and_nobody_else_has_them() {
 }
 
 fn implicit(device: Device, compression: Compression) -> Surface {
-    let options = Options { compression, ..Options::default() };
+    let options = Options { compression, writers: Writers::Open, ..Options::default() };
     let extent = Extent::new(SIZE.0, SIZE.1).unwrap();
     handover::allocate::implicit(device, Format::XRGB8888, extent, &options).unwrap().remove(0)
 }
@@ -159,14 +160,14 @@ fn without_a_modifier_the_metadata_tells_the_layout() {
         let ours = implicit(device, Compression::Possible);
         draw(&ours, &content);
         let exported = export(&ours, ExportFlags::READ | ExportFlags::EXPLICIT_FLUSH, common::soon()).unwrap();
-        assert_eq!(exported.handle.message.layout.modifier(), Modifier::INVALID, "no vendor data in the handle");
+        assert_eq!(exported.handle.message().layout.modifier(), Modifier::INVALID, "no vendor data in the handle");
         let theirs = import(exported.handle, device).unwrap();
         assert_eq!((theirs.modifier(), theirs.layout().has_compression()), (ours.modifier(), compressed), "{device}");
         assert!(seen(&theirs, content.len()) == content, "{device}");
 
         // Another device reads it once it is not compressed, and says so before.
         for other in [Device::PLAIN.with_decoder(), Device::TURING.with_decoder()] {
-            match (compressed, handed(&ours, other)) {
+            match (compressed, handed(&ours, other.with_gb_addr_config(0x444))) {
                 (true, refused) => {
                     let error = refusal("compressed and implicit, on another device", refused);
                     assert!(error.to_string().contains("compressed: its producer"), "{error}");
@@ -175,6 +176,12 @@ fn without_a_modifier_the_metadata_tells_the_layout() {
             }
             let plain = implicit(device, Compression::None);
             draw(&plain, &content);
+            if device == Device::NAVI21 {
+                // Its PCI ID is that of several products, whose configurations differ.
+                let error = refusal("a chip whose configuration is not at hand", handed(&plain, other));
+                assert!(error.to_string().contains("GB_ADDR_CONFIG"), "{error}");
+            }
+            let other = other.with_gb_addr_config(if device == Device::NAVI21 { 0x444 } else { 0x2a11_4042 });
             assert!(seen(&handed(&plain, other).unwrap(), content.len()) == content, "{device} on {other}");
         }
         let error = refusal("a device that decodes nothing", handed(&ours, Device::PLAIN));
@@ -241,15 +248,25 @@ fn an_implicit_export_with_write_drops_compression_and_earlier_importers_learn_i
 
         let exported = export(&ours, ExportFlags::WRITE, common::soon()).unwrap();
         assert!(exported.decision.changed, "{device}: {}", exported.decision);
+        let steps: Vec<String> = exported.steps.iter().map(ToString::to_string).collect();
+        let [drop, write] = steps.as_slice() else { panic!("{device}: {steps:?}") };
+        assert!(
+            drop.contains("drop DCC: a consumer writes from shaders") && write.contains("DCC was dropped"),
+            "{steps:?}"
+        );
         let changed = handover::acquire(&[(&theirs, Access::Read, handover::Region::WHOLE)], common::soon());
         let changed = changed.and_then(handover::Acquire::wait);
         assert_eq!(*refusal("an import from before", changed).kind(), Kind::LayoutChanged);
         handover::import::refresh(&theirs).unwrap();
         assert!(seen(&theirs, content.len()) == content, "{device}: after a refresh");
 
-        let writer = import(exported.handle, Device::PLAIN.with_decoder()).unwrap();
+        let config = if device == Device::NAVI21 { 0x444 } else { 0x2a11_4042 };
+        let writer = import(exported.handle, Device::PLAIN.with_decoder().with_gb_addr_config(config)).unwrap();
         draw(&writer, &content.iter().map(|byte| !byte).collect::<Vec<_>>());
-        assert!(seen(&ours, content.len()).iter().zip(&content).all(|(now, was)| *now == !was), "{device}: what it wrote");
+        assert!(
+            seen(&ours, content.len()).iter().zip(&content).all(|(now, was)| *now == !was),
+            "{device}: what it wrote"
+        );
     }
 }
 
@@ -266,4 +283,23 @@ fn compression_that_a_modifier_promises_stays() {
         draw(&theirs, &content);
         assert!(seen(&ours, content.len()) == content, "{device}");
     }
+}
+
+/// The rule that looks at the flags alone and AMDGPU's own, which looks at the chip, drop at the same exports, whatever came before.
+#[test]
+fn the_general_rule_and_amdgpus_own_agree_on_every_sequence_of_exports() {
+    let all = [ExportFlags::READ, ExportFlags::WRITE, ExportFlags::READ | ExportFlags::WRITE];
+    let all: Vec<_> = all.into_iter().flat_map(|flags| [flags, flags | ExportFlags::EXPLICIT_FLUSH]).collect();
+    for first in &all {
+        for second in &all {
+            let ours = implicit(Device::VEGA10, Compression::Possible);
+            for flags in [first, second] {
+                let Ok(exported) = export(&ours, *flags, common::soon()) else { panic!("{first} then {second}") };
+                let drops = exported.steps.iter().any(|step| matches!(step, handover::export::Step::DropDcc(_)));
+                assert_eq!(drops, exported.decision.changed, "{first} then {second}");
+            }
+        }
+    }
+    let plain = make(Device::TURING, Format::XRGB8888, Modifier(0x0300_0000_0060_6014));
+    assert!(export(&plain, ExportFlags::READ, common::soon()).unwrap().steps.is_empty(), "no chip of AMD's");
 }

@@ -3,12 +3,15 @@
 //! Layouts, tiling words and blocks are the real ones. What is ours is the content of compression data (see [`tiled`](super::tiled)),
 //! which no vendor documents: a real chip of the same kind could not read it.
 
+use handover_model::export::amdgpu::{HandleUsage, Request, Step, Texture, plan};
 use handover_model::metadata::amdgpu::{
     BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
     TilingWord, VENDOR, from_modifier,
 };
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
-use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
+use handover_model::{
+    Bytes, Compression, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage, Word,
+};
 
 use crate::error::{Error, Kind, Result};
 
@@ -31,8 +34,8 @@ pub(super) struct Chip {
 /// Whose word and block its driver writes.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Driver {
-    /// Both, as Mesa writes them for this level.
-    Amdgpu(Level),
+    /// Both, as Mesa writes them for this level; with the register GB_ADDR_CONFIG of the chip.
+    Amdgpu(Level, u32),
     /// The tiling mode and the stride in one word; no block.
     I915,
     /// Mode and flags in one word; no block.
@@ -55,7 +58,7 @@ pub(super) static VEGA10: Chip = Chip {
         Modifier(0x0200_0000_0000_0901),
     ],
     linear_stride: Bytes(256),
-    driver: Driver::Amdgpu(Level::Gfx9),
+    driver: Driver::Amdgpu(Level::Gfx9, 0x2a11_4042),
 };
 
 pub(super) static NAVI21: Chip = Chip {
@@ -65,7 +68,7 @@ pub(super) static NAVI21: Chip = Chip {
     pci_id: 0x73bf,
     modifiers: &[Modifier(0x0200_0000_2096_bb03), Modifier(0x0200_0000_2080_1b03), Modifier(0x0200_0000_0000_0901)],
     linear_stride: Bytes(256),
-    driver: Driver::Amdgpu(Level::Gfx10_3),
+    driver: Driver::Amdgpu(Level::Gfx10_3, 0x0000_0444),
 };
 
 /// Modifiers: Mesa 25.0.7, iris, in its order for gen 12; a CPU cannot write the media compression, which is left out.
@@ -127,7 +130,7 @@ impl Chip {
     /// What its driver writes about a surface of this layout.
     pub(super) fn describe(&self, layout: &Layout) -> Result<Metadata> {
         match &self.driver {
-            Driver::Amdgpu(level) => self.amdgpu(*level, layout),
+            Driver::Amdgpu(level, _) => self.amdgpu(*level, layout),
             Driver::I915 => Ok(self.with_word(i915_word(layout))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
         }
@@ -136,7 +139,28 @@ impl Chip {
     /// Who reads its metadata by its driver's own rule; `None` where the driver has no block.
     pub(super) fn reader(&self) -> Option<Reader> {
         match self.driver {
-            Driver::Amdgpu(level) => Some(Reader { pci_id: self.pci_id, level }),
+            Driver::Amdgpu(level, _) => Some(Reader { pci_id: self.pci_id, level }),
+            Driver::I915 | Driver::Nouveau => None,
+        }
+    }
+
+    /// What its driver does at an export, if it is AMDGPU.
+    pub(super) fn export_steps(&self, before: &ExportState, flags: ExportFlags) -> Result<Option<Vec<Step>>> {
+        let Driver::Amdgpu(level, _) = self.driver else { return Ok(None) };
+        let texture = Texture {
+            constant_encode: AmdChip::of(self.pci_id).and_then(AmdChip::constant_encode).unwrap_or(false),
+            dcc: before.is_compressed(),
+            modifier_with_dcc: before.compression() == Compression::Promised,
+            ..Texture::new(level)
+        };
+        let earlier = (before.exports() > 0).then(|| HandleUsage::from(before.flags()));
+        Ok(Some(plan(&texture, earlier, &Request::new(flags.into()))?.steps))
+    }
+
+    /// Its register GB_ADDR_CONFIG, if it has one.
+    pub(super) fn gb_addr_config(&self) -> Option<u32> {
+        match self.driver {
+            Driver::Amdgpu(_, register) => Some(register),
             Driver::I915 | Driver::Nouveau => None,
         }
     }
@@ -144,7 +168,7 @@ impl Chip {
     /// Does its driver's metadata say all of this layout?
     pub(super) fn tells(&self, modifier: Modifier) -> bool {
         match self.driver {
-            Driver::Amdgpu(_) | Driver::Nouveau => true,
+            Driver::Amdgpu(..) | Driver::Nouveau => true,
             // No mode for what is compressed.
             Driver::I915 => modifier.uncompressed() == Some(modifier),
         }
@@ -153,7 +177,7 @@ impl Chip {
     /// Does the metadata that its driver wrote say that the surface of this layout is still compressed?
     pub(super) fn keeps_compression(&self, metadata: &Metadata) -> Result<bool> {
         match self.driver {
-            Driver::Amdgpu(level) => {
+            Driver::Amdgpu(level, _) => {
                 Description::decode(level, &metadata.block).map(|description| description.descriptor.dcc.enabled)
             }
             // Their drivers resolve before anybody gets the handle, and the modifier says what is left.

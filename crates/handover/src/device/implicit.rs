@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //!
-//! 1. The word and the block, and nothing else, give a modifier; where anything would have to be guessed, the import is refused and the
+//! 1. The word and the block give a modifier, with the configuration of the producer's chip where they need it; where anything would have to be guessed, the import is refused and the
 //!    missing parameter named. A word of 0 and an empty block are unknown, never linear.
 //! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
 //!    memory, and its compression data has to begin where the block says.
@@ -34,7 +34,17 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         return Err(refused(Kind::Malformed).why("a surface has a format, an extent and a plane"));
     };
     let bytes = format.planes().first().map_or(0, |plane| plane.bytes_per_element.get());
-    let parameters = [("bytes_per_element", bytes)];
+    let own = match (device.profile, metadata.block.header()) {
+        (Profile::Chip(chip), Some(header)) if (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id) => {
+            chip.gb_addr_config()
+        }
+        _ => device.config,
+    };
+    let parameters: Vec<_> = own
+        .map(|register| ("gb_addr_config", register.into()))
+        .into_iter()
+        .chain([("bytes_per_element", bytes)])
+        .collect();
     let query = Query { metadata, driver: driver_of(&metadata.block), parameters: &parameters };
     let (_, decoded) = Registry::new().identify(&query)?;
     let modifier = decoded.modifier?;

@@ -12,10 +12,14 @@ pub(crate) mod tiled;
 
 use std::fmt;
 
+use handover_model::export::amdgpu::Step;
 use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as codec;
-use handover_model::{Access, Bytes, Compression, Elements, Format, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::{
+    Access, Bytes, Compression, Decision, Elements, ExportFlags, ExportState, Format, Header, Layout, Metadata,
+    Modifier, Stage,
+};
 use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::backend::memory::Cpu;
@@ -28,6 +32,8 @@ use chips::Chip;
 pub struct Device {
     profile: Profile,
     decodes: Decodes,
+    /// GB_ADDR_CONFIG of AMD producers elsewhere.
+    config: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,9 +56,9 @@ enum Decodes {
 
 impl Device {
     /// `plain`: linear layouts only, and it reads nothing else.
-    pub const PLAIN: Self = Self { profile: Profile::Plain, decodes: Decodes::Nothing };
+    pub const PLAIN: Self = Self { profile: Profile::Plain, decodes: Decodes::Nothing, config: None };
     /// `blocks`: tiled, with a compression plane.
-    pub const BLOCKS: Self = Self { profile: Profile::Blocks, decodes: Decodes::Blocks };
+    pub const BLOCKS: Self = Self { profile: Profile::Blocks, decodes: Decodes::Blocks, config: None };
     /// `vega10`: AMD, GFX9.
     pub const VEGA10: Self = Self::chip(&chips::VEGA10);
     /// `navi21`: AMD, GFX10.3.
@@ -64,10 +70,10 @@ impl Device {
 
     /// A real device. Its driver makes and reads the layouts of its modifiers, so it is the driver that says what it can do: with
     /// this alone a surface is linear, or out of the CPU's reach.
-    pub const DRIVER: Self = Self { profile: Profile::Driver, decodes: Decodes::Nothing };
+    pub const DRIVER: Self = Self { profile: Profile::Driver, decodes: Decodes::Nothing, config: None };
 
     const fn chip(chip: &'static Chip) -> Self {
-        Self { profile: Profile::Chip(chip), decodes: Decodes::Nothing }
+        Self { profile: Profile::Chip(chip), decodes: Decodes::Nothing, config: None }
     }
 
     /// The same device, whose driver has learnt to read the layout of `blocks`.
@@ -81,6 +87,13 @@ impl Device {
     #[must_use]
     pub const fn with_decoder(self) -> Self {
         Self { decodes: Decodes::Determined, ..self }
+    }
+
+    /// The same device, which knows the register GB_ADDR_CONFIG of the AMD device whose surfaces it gets without a modifier. The PCI ID in
+    /// their metadata gives it for a few chips alone, and without it their layout is not determined.
+    #[must_use]
+    pub const fn with_gb_addr_config(self, register: u32) -> Self {
+        Self { config: Some(register), ..self }
     }
 
     /// Every simulated device, without decoders.
@@ -241,6 +254,21 @@ impl Device {
                 .why("this device has no decoder for that layout")
                 .help("negotiate a modifier both sides know, or import on a device that decodes it"),
         }
+    }
+
+    /// What the driver of a chip of AMD's does at an export with these flags; the general rule has decided, and the two agree.
+    pub(crate) fn export_steps(
+        self,
+        before: &ExportState,
+        flags: ExportFlags,
+        decision: &Decision,
+    ) -> Result<Vec<Step>> {
+        let Profile::Chip(chip) = self.profile else { return Ok(Vec::new()) };
+        let Some(steps) = chip.export_steps(before, flags)? else { return Ok(Vec::new()) };
+        if steps.iter().any(|step| matches!(step, Step::DropDcc(_))) == decision.changed {
+            return Ok(steps);
+        }
+        Err(Error::new(Stage::Export, Kind::Unreachable).found(format!("{steps:?} where {decision}")))
     }
 
     /// How the producer itself reads and writes a surface it made.
