@@ -4,6 +4,7 @@
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
 
 mod chips;
+mod codec;
 mod implicit;
 mod linear;
 mod maps;
@@ -15,17 +16,15 @@ use std::fmt;
 use handover_model::export::amdgpu::Step;
 use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
-use handover_model::metadata::blocks as codec;
+use handover_model::metadata::blocks as simulated;
 use handover_model::{
-    Access, Bytes, Compression, Decision, Elements, ExportFlags, ExportState, Format, Header, Layout, Metadata,
-    Modifier, Stage,
+    Bytes, Compression, Decision, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage,
 };
-use handover_sys::map::{Pixels, PixelsMut};
 
 use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
-use crate::surface::Surface;
 use chips::Chip;
+pub(crate) use codec::{At, Codec, opaque, outside};
 
 /// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,8 +142,8 @@ impl Device {
     /// What heads its metadata: vendor, PCI ID and version. `None`: its driver says that, or nobody.
     pub fn header(self) -> Option<Header> {
         match self.profile {
-            Profile::Plain => Some(codec::PLAIN_HEADER),
-            Profile::Blocks => Some(codec::BLOCKS_HEADER),
+            Profile::Plain => Some(simulated::PLAIN_HEADER),
+            Profile::Blocks => Some(simulated::BLOCKS_HEADER),
             Profile::Chip(chip) => Some(chip.header()),
             Profile::Driver => None,
         }
@@ -199,7 +198,7 @@ impl Device {
         if let Profile::Chip(chip) = self.profile {
             return chip.describe(layout);
         }
-        let block = match codec::BlocksMetadata::of(layout, tiled::DEFAULT_CLEAR) {
+        let block = match simulated::BlocksMetadata::of(layout, tiled::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
             // The layout of a linear surface is in its handle; the header says whose it is.
             None => self.header().map(Header::alone).unwrap_or_default(),
@@ -229,7 +228,7 @@ impl Device {
         let (layout, clear) = match self.profile {
             Profile::Driver => return Ok((Codec::Opaque(modifier), *layout)),
             _ if modifier == Modifier::SIM_BLOCKS => {
-                let blocks = codec::BlocksMetadata::decode(&metadata.block)?;
+                let blocks = simulated::BlocksMetadata::decode(&metadata.block)?;
                 (blocks.apply(layout)?, blocks.clear_colour)
             }
             Profile::Chip(chip) if layout.has_compression() && !chip.keeps_compression(metadata)? => {
@@ -295,114 +294,4 @@ impl fmt::Display for Device {
         f.write_str(&self.name())?;
         f.write_str(if self.is_simulated() { " (simulated)" } else { "" })
     }
-}
-
-/// How pixels lie in memory, for one side of a surface.
-#[derive(Debug)]
-pub(crate) enum Codec {
-    Linear(Layout),
-    Tiled(tiled::Codec),
-    /// No code here finds a pixel.
-    Opaque(Modifier),
-}
-
-/// Where a run of elements begins: plane, column, row.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct At {
-    pub(crate) plane: usize,
-    pub(crate) x: Elements,
-    pub(crate) y: u32,
-}
-
-impl Codec {
-    /// Reads a run of one row, as many elements as `into` has room for.
-    pub(crate) fn read(&self, pixels: &Pixels<'_>, at: At, into: &mut [u8]) -> Result<()> {
-        match self {
-            Self::Linear(layout) => linear::read(layout, pixels, at, into),
-            Self::Tiled(codec) => codec.read(pixels, at, into),
-            Self::Opaque(modifier) => Err(opaque(*modifier)),
-        }
-    }
-
-    /// Writes a run of one row.
-    pub(crate) fn write(&self, pixels: &PixelsMut<'_>, at: At, from: &[u8]) -> Result<()> {
-        match self {
-            Self::Linear(layout) => linear::write(layout, pixels, at, from),
-            Self::Tiled(codec) => codec.write(pixels, at, from),
-            Self::Opaque(modifier) => Err(opaque(*modifier)),
-        }
-    }
-
-    /// Writes a whole image of one plane, `stride` bytes a row, compressing where the device does.
-    pub(crate) fn write_image(&self, pixels: &PixelsMut<'_>, plane: usize, from: &[u8], stride: usize) -> Result<()> {
-        match self {
-            Self::Linear(layout) => linear::write_image(layout, pixels, plane, from, stride),
-            Self::Tiled(codec) => codec.write_image(pixels, plane, from, stride),
-            Self::Opaque(modifier) => Err(opaque(*modifier)),
-        }
-    }
-
-    /// Reads a whole image of one plane.
-    pub(crate) fn read_image(&self, pixels: &Pixels<'_>, plane: usize, into: &mut [u8], stride: usize) -> Result<()> {
-        match self {
-            Self::Linear(layout) => linear::read_image(layout, pixels, plane, into, stride),
-            Self::Tiled(codec) => codec.read_image(pixels, plane, into, stride),
-            Self::Opaque(modifier) => Err(opaque(*modifier)),
-        }
-    }
-
-    /// Fills the surface with one pixel value (planes other than the first: untouched), the fastest way the device has.
-    pub(crate) fn clear(&self, pixels: &PixelsMut<'_>, pixel: u32) -> Result<()> {
-        match self {
-            Self::Linear(layout) => linear::clear(layout, pixels, pixel),
-            Self::Tiled(codec) => codec.clear(pixels, pixel),
-            Self::Opaque(modifier) => Err(opaque(*modifier)),
-        }
-    }
-
-    /// Goes on with what another codec of the same surface knows: whether it is still compressed.
-    pub(crate) fn adopt(&self, other: &Self) {
-        if let (Self::Tiled(codec), Self::Tiled(other)) = (self, other) {
-            codec.set_compressed(other.is_compressed());
-        }
-    }
-
-    /// Writes out what the metadata does not describe. Gives how many tiles changed.
-    pub(crate) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
-        match self {
-            // The driver of a real device writes out what its metadata does not describe.
-            Self::Linear(_) | Self::Opaque(_) => Ok(0),
-            Self::Tiled(codec) => codec.resolve(pixels),
-        }
-    }
-
-    /// The end of a WRITE submission: a producer that tracks resolves now.
-    pub(crate) fn end_of_submission(&self, surface: &Surface) {
-        if let Self::Tiled(codec) = self
-            && codec.is_tracking()
-            && let Some(pixels) = surface.0.memory.pixels_mut()
-        {
-            // A refused bracket cannot be told here; without it a device might see less, the CPUs see everything.
-            let _bracket = surface.0.memory.begin(Access::Write);
-            // Only bytes of our own mapping are touched; there is nothing that could refuse.
-            let _ = codec.resolve(&pixels);
-        }
-    }
-}
-
-/// The error for CPU access to a layout that only a driver knows.
-#[cold]
-pub(crate) fn opaque(modifier: Modifier) -> Error {
-    Error::new(Stage::Access, Kind::Unsupported)
-        .asked("pixels, by the CPU")
-        .found(format!("a layout of {modifier}"))
-        .why("only a driver knows how they lie")
-        .help("let its device copy them into a LINEAR surface")
-}
-
-/// The error for a run that leaves the surface.
-pub(crate) fn outside(at: At, length: Bytes) -> Error {
-    Error::new(Stage::Access, Kind::Invalid)
-        .asked(format!("{length} from column {}, row {} of plane {} on", at.x.get(), at.y, at.plane))
-        .why("that is not inside the surface")
 }
