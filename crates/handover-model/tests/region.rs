@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use handover_model::{Bytes, Cell, Cells, Compression, Constraints, Extent, Format, Kind, Layout, Rect, Region};
+use handover_model::{Bytes, Cell, Cells, Compression, Constraints, Extent, Format, Kind, Layout, Modifier, Px, Rect, Region};
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
@@ -89,6 +89,27 @@ fn edges_lie_on_the_write_unit_or_on_the_surface_edge() {
     assert!(fits(rect(56, 56, 6, 5)).is_err());
     let error = fits(rect(8, 16, 8, 23)).unwrap_err();
     assert!(error.to_string().contains("the write unit of 8x8 px"), "{error}");
+}
+
+#[test]
+fn cells_of_real_layouts_lie_on_their_write_units() {
+    let extent = Extent::new(256, 128).unwrap();
+    let unit = |modifier| {
+        let layout = Layout::tiled(Format::XRGB8888, extent, Modifier(modifier), Constraints::NONE).unwrap();
+        (layout, layout.write_unit())
+    };
+    // A pixel shares no byte with another, however its tile is laid out.
+    for modifier in [0x0100_0000_0000_0001, 0x0200_0000_0480_1a01, 0x0300_0000_0060_6014] {
+        assert_eq!(unit(modifier).1, (Px(1), Px(1)), "{modifier:#x}");
+    }
+    // A byte of DCC covers 256 bytes, a byte of CCS lies with those of four tiles.
+    let (dcc, written) = unit(0x0200_0000_2096_bb03);
+    assert_eq!(written, (Px(8), Px(8)));
+    assert!(Cells::new(&dcc, vec![rect(8, 8, 8, 16), rect(248, 120, 8, 8)]).is_ok());
+    let refused = Cells::new(&dcc, vec![rect(4, 8, 8, 16)]).unwrap_err();
+    assert!(refused.to_string().contains("write unit of 8x8 px"), "{refused}");
+    let (_, (wide, high)) = unit(0x0100_0000_0000_0006);
+    assert!(wide.get() >= 32 && high.get() >= 32, "{wide} {high}");
 }
 
 #[test]
