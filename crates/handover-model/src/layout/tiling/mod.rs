@@ -39,13 +39,22 @@
 //! ```
 
 mod above;
+mod allwinner;
 mod amd;
+mod apple;
+mod arm;
 mod block;
+mod broadcom;
 mod compressed;
 mod intel;
+mod mediatek;
+mod nvidia;
 mod order;
 mod parameters;
 mod placed;
+mod qualcomm;
+mod samsung;
+mod vivante;
 
 use alloc::format;
 use core::fmt;
@@ -102,8 +111,18 @@ impl Tiling {
                 Some(gfx8) => amd::gfx8(gfx8, bytes_log2),
                 None => Err(missing("amd_gfx8", "without a modifier nobody but the producer knows the layout")),
             },
+            Parsed::Nvidia(nvidia) => nvidia::tiling(nvidia, bytes_log2),
+            Parsed::Broadcom(broadcom) => broadcom::tiling(broadcom, bytes_log2, parameters),
+            Parsed::Arm(arm) => arm::tiling(arm, bytes_log2),
+            Parsed::Vivante(vivante) => vivante::tiling(vivante, bytes_log2, parameters),
+            Parsed::Qualcomm(qualcomm) => qualcomm::tiling(qualcomm, bytes_log2, parameters),
+            Parsed::Samsung(samsung) => samsung::tiling(samsung, bytes_log2, parameters),
+            Parsed::Allwinner(_) => Ok(allwinner::tiling(bytes_log2)),
+            Parsed::MediaTek(mediatek) => mediatek::tiling(mediatek, bytes_log2, parameters),
+            Parsed::Apple(apple) => apple::tiling(apple, bytes_log2),
+            Parsed::Amlogic(_) => Err(refuse("it is compressed all through, and only a decoder finds a pixel")),
             Parsed::Linear => Err(refuse("rows of a linear plane follow each other and need no tiling")),
-            _ => Err(refuse("no public source says how its bytes lie")),
+            Parsed::Simulated(_) => Err(refuse("the layouts of simulated devices are in layout::blocks")),
         };
         tiling.map_err(asked)
     }

@@ -87,7 +87,7 @@ impl Tiling {
         let bytes = self.bytes_per_element().checked_mul(u64::from(width.get())).ok_or_else(too_large)?;
         self.above.fits(height).map_err(refused)?;
         let block = self.above.block(&self.block, width.get(), height);
-        let rows = self.above.rows(&block, width.get(), height).ok_or_else(too_large)?;
+        let rows = self.above.rows(&block, height).ok_or_else(too_large)?;
         let stride = match stride {
             Some(stride) => self.check_stride(stride, bytes).map_err(refused)?,
             None => self.above.smallest_stride(bytes, self.stride_unit, rows).ok_or_else(too_large)?,
@@ -113,7 +113,7 @@ impl Tiling {
     }
 }
 
-fn invalid(why: impl Into<crate::Text>) -> Error {
+pub(super) fn invalid(why: impl Into<crate::Text>) -> Error {
     Error::new(Stage::Allocate, Kind::Invalid).why(why)
 }
 
