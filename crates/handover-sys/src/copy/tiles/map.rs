@@ -157,7 +157,8 @@ impl Blocks {
         let [units] = map.units.as_slice() else { return None };
         let each = map.unit / map.element;
         let bytes = width.checked_mul(map.element)?.checked_mul(height)?;
-        if !bytes.is_power_of_two() || !width.is_multiple_of(each) || bytes < map.unit || bytes > 1 << 20 {
+        if height < 2 || !bytes.is_power_of_two() || !width.is_multiple_of(each) || bytes < map.unit || bytes > 1 << 20
+        {
             return None;
         }
         let (width, mask) = (width / each, bytes - 1);
