@@ -127,7 +127,7 @@ fn cuts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> 
     (start / step..end.div_ceil(step)).map(move |cut| (cut * step).max(start)..((cut + 1) * step).min(end))
 }
 
-/// Row by row; meanwhile fetches from `ahead` on as much as it moves.
+/// Row by row; meanwhile fetches from `ahead` on as much as it moves, if it is known what comes next.
 ///
 /// # Safety
 ///
@@ -173,23 +173,25 @@ unsafe fn run(base: *mut u8, flip: u32, offsets: &[u32], begin: *mut u8, (size, 
         };
     }
     macro_rules! lines {
-        ($size:literal) => {{
+        ($size:literal, $past:literal) => {{
             let (lines, rest) = offsets.as_chunks::<{ LINE / $size }>();
             let (mut to, mut ahead) = (begin, ahead);
             for offsets in lines {
                 // SAFETY: units of this row fill the next line, which begins evenly since the row does.
-                unsafe { gather::<$size>(base, offsets.as_ptr(), flip, to, ahead) }
+                unsafe { gather::<$size, $past>(base, offsets.as_ptr(), flip, to, ahead) }
                 (to, ahead) = (to.wrapping_add(LINE), ahead.wrapping_add(LINE));
             }
             each!($size, rest, to);
         }};
     }
     match (size, way) {
-        (16, Way::OutPast) => lines!(16),
-        (8, Way::OutPast) => lines!(8),
-        (4, Way::OutPast) => lines!(4),
-        (2, Way::OutPast) => lines!(2),
-        (1, Way::OutPast) => lines!(1),
+        (16, Way::OutPast) => lines!(16, true),
+        (8, Way::OutPast) => lines!(8, true),
+        (4, Way::OutPast) => lines!(4, true),
+        (2, Way::OutPast) => lines!(2, true),
+        (1, Way::OutPast) => lines!(1, true),
+        (16, Way::Out) => lines!(16, false),
+        (8, Way::Out) => lines!(8, false),
         (16, _) => each!(16, offsets, begin),
         (8, _) => each!(8, offsets, begin),
         (4, _) => each!(4, offsets, begin),

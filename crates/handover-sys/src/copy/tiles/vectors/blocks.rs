@@ -159,7 +159,7 @@ impl Block<'_> {
         for (index, (head, offsets)) in self.lines.iter().enumerate() {
             let (from, to) = (self.from.wrapping_add(head), self.to.wrapping_add((index ^ flip) * LINE));
             // SAFETY: the units of a line of the block, by the caller's promise.
-            unsafe { gather::<UNIT>(from, offsets, 0, to, next.line()) }
+            unsafe { gather::<UNIT, true>(from, offsets, 0, to, next.line()) }
         }
         *ahead = next;
     }
@@ -191,11 +191,11 @@ impl Block<'_> {
             let is_whole = is_even && units.iter().all(is_inside);
             match self.unit {
                 // SAFETY: the units of a line, all inside, by the caller's promise.
-                WIDEST if is_whole => unsafe { gather::<WIDEST>(from, offsets, 0, to, from) },
+                WIDEST if is_whole => unsafe { gather::<WIDEST, true>(from, offsets, 0, to, from) },
                 // SAFETY: as above.
-                8 if is_whole => unsafe { gather::<8>(from, offsets, 0, to, from) },
+                8 if is_whole => unsafe { gather::<8, true>(from, offsets, 0, to, from) },
                 // SAFETY: as above.
-                4 if is_whole => unsafe { gather::<4>(from, offsets, 0, to, from) },
+                4 if is_whole => unsafe { gather::<4, true>(from, offsets, 0, to, from) },
                 _ => {
                     let offsets = self.lines.offsets.get(index * self.lines.step..).unwrap_or_default();
                     for (unit, (_, &offset)) in
