@@ -13,6 +13,7 @@ mod life;
 mod machine;
 mod peer;
 mod report;
+mod tiling;
 mod wake;
 
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ const BENCHES: &[Bench] = &[
         name: "kernel",
         measures: "the verbs on dma-bufs, each against the bare calls it needs; in the guest: cargo xtask vm -- ...",
         run: kernel::run,
+    },
+    Bench {
+        name: "tiling",
+        measures: "images of 4K into tiled memory and out of it, against memcpy; a damage rectangle, against linear rows",
+        run: tiling::run,
     },
     Bench { name: "calls", measures: "system calls in acquire and release with nothing pending", run: calls::run },
 ];

@@ -14,6 +14,9 @@ pub struct TileRow {
 /// The most bytes that are moved at once.
 pub(super) const WIDEST: usize = 16;
 
+/// Blocks of fewer bytes are taken for one with their neighbour where that is true: each costs a look at the map.
+const LEAST_BLOCK: usize = 4096;
+
 /// The address of every element of an image in tiled memory.
 ///
 /// # Contract
@@ -89,6 +92,12 @@ impl TileMap {
     #[must_use]
     pub fn with_blocks(mut self, width: usize, height: usize) -> Self {
         self.blocks = Blocks::of(&self, width, height);
+        let mut width = width;
+        while self.blocks.as_ref().is_some_and(|blocks| blocks.order.len() * self.unit < LEAST_BLOCK) {
+            width *= 2;
+            let Some(both) = Blocks::of(&self, width, height) else { break };
+            self.blocks = Some(both);
+        }
         self
     }
 
@@ -157,7 +166,8 @@ impl Blocks {
         let [units] = map.units.as_slice() else { return None };
         let each = map.unit / map.element;
         let bytes = width.checked_mul(map.element)?.checked_mul(height)?;
-        if !bytes.is_power_of_two() || !width.is_multiple_of(each) || bytes < map.unit || bytes > 1 << 20 {
+        if height < 2 || !bytes.is_power_of_two() || !width.is_multiple_of(each) || bytes < map.unit || bytes > 1 << 20
+        {
             return None;
         }
         let (width, mask) = (width / each, bytes - 1);

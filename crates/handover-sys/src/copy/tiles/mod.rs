@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //!
-//! As in [`copy`](super): shared memory comes borrowed as `&[AtomicU8]`, and every access to it is an instruction of its own that the
+//! As for all copies here: shared memory comes borrowed as `&[AtomicU8]`, and every access to it is an instruction of its own that the
 //! compiler cannot see into, or a volatile one. A [`TileMap`] ends inside that memory and a [`Window`] lies inside image and rows;
 //! both are checked here, once a call, before anything is moved.
 #![allow(unsafe_code)]

@@ -36,6 +36,14 @@ const CASES: &[Case] = &[
         bits: &[X[0] | Y[0], Y[0], X[1] | Y[1], Y[1], X[2] | Y[2], Y[2], X[3] | Y[3], Y[3]],
         flip: 0,
     },
+    Case {
+        name: "lines unlike each other",
+        element: 4,
+        run: 4,
+        bits: &[X[0], X[1], Y[0], Y[1] | X[2], X[2] | Y[2], Y[2], X[3], Y[3]],
+        flip: 0x30,
+    },
+    Case { name: "bytes alone", element: 1, run: 1, bits: &[X[0], Y[0], X[1], Y[1], X[2], Y[2], X[3], Y[3]], flip: 0 },
     Case { name: "one byte", element: 1, run: 4, bits: &[X[0], X[1], Y[0], Y[1], X[2], Y[2], X[3], Y[3]], flip: 0x20 },
     Case { name: "two bytes", element: 2, run: 1, bits: &[Y[0], X[0], X[1], Y[1], X[2], Y[2], X[3], Y[3]], flip: 0x40 },
     Case {

@@ -1,25 +1,27 @@
 //! Moves for x86-64: instructions on whole units, in assembly.
 //!
 //! What is large goes past the cache (`movntps`): a store that allocates a line reads it first, a third of all traffic. The processor
-//! joins such stores only into whole lines, so rows are written from left to right and blocks from their first address to their last
-//! ([`blocks`]), and what comes next is fetched ahead, since neither order is one that a prefetcher guesses.
+//! joins such stores only into whole [lines](line), so rows are written from left to right and [blocks](blocks) from their first line to
+//! their last, and what comes next is fetched ahead, since neither order is one that a prefetcher guesses. With that the memory is as
+//! busy as in a `memcpy`, and what costs is each instruction that finds the next unit: one table entry a line instead of four was a sixth.
 #![allow(unsafe_code)]
 
-use std::arch::{asm, is_x86_feature_detected};
 use std::ops::Range;
 
-use super::map::{Row, WIDEST};
+use super::map::WIDEST;
 use super::{Job, Window};
 
 mod blocks;
+mod line;
 
-/// A line of the cache, in bytes.
-const LINE: usize = 64;
+use blocks::Lines;
+use line::{LINE, fence, gather, gathers};
+
 /// From here on a copy is larger than what stays in a cache until somebody reads it.
 const LARGE: usize = 2 << 20;
 /// What is done at a time, so that the lines which rows share stay near: at least so many bytes of a row, and where no blocks are known
 /// so many rows.
-const STRIP_BYTES: usize = 512;
+const STRIP_BYTES: usize = 1024;
 const STRIP_ROWS: usize = 32;
 
 /// One load and one store of `$size` bytes.
@@ -31,7 +33,7 @@ macro_rules! unit {
                 options(nostack, preserves_flags));
         }
     };
-    ($size:literal, $from:expr, $to:expr) => {{
+    ($size:expr, $from:expr, $to:expr) => {{
         let (from, to): (*const u8, *mut u8) = ($from, $to);
         match $size {
             16 => unit!(@move "movups {v}, [{from}]", "movups [{to}], {v}", xmm_reg, from, to),
@@ -43,56 +45,6 @@ macro_rules! unit {
     }};
 }
 use unit;
-
-/// Loads 16 bytes, unit by unit from wherever they are, and stores them together past the cache.
-///
-/// # Safety
-///
-/// `source(0)` and on are readable units of `unit` bytes (4, 8 or 16; 4 only where SSE4.1 was found), as many as 16 bytes have; `to` is
-/// writable for 16 bytes and aligned to them.
-#[inline(always)]
-unsafe fn gather(unit: usize, source: impl Fn(usize) -> *const u8, to: *mut u8) {
-    match unit {
-        WIDEST => {
-            // SAFETY: the caller's promise.
-            unsafe {
-                asm!("movups {v}, [{a}]", "movntps [{to}], {v}", a = in(reg) source(0), to = in(reg) to, v = out(xmm_reg) _,
-                    options(nostack, preserves_flags));
-            }
-        }
-        8 => {
-            // SAFETY: the caller's promise.
-            unsafe {
-                asm!("movq {v}, [{a}]", "movhps {v}, [{b}]", "movntps [{to}], {v}", a = in(reg) source(0),
-                    b = in(reg) source(1), to = in(reg) to, v = out(xmm_reg) _, options(nostack, preserves_flags));
-            }
-        }
-        _ => {
-            // SAFETY: the caller's promise.
-            unsafe {
-                asm!("movd {v}, [{a}]", "pinsrd {v}, [{b}], 1", "pinsrd {v}, [{c}], 2", "pinsrd {v}, [{d}], 3",
-                    "movntps [{to}], {v}", a = in(reg) source(0), b = in(reg) source(1), c = in(reg) source(2),
-                    d = in(reg) source(3), to = in(reg) to, v = out(xmm_reg) _, options(nostack, preserves_flags));
-            }
-        }
-    }
-}
-
-/// Can units of this size be gathered?
-fn gathers(unit: usize) -> bool {
-    unit >= 8 || (unit == 4 && is_x86_feature_detected!("sse4.1"))
-}
-
-fn prefetch(at: *const u8) {
-    // SAFETY: a prefetch of any address is allowed, and faults nowhere.
-    unsafe { asm!("prefetcht0 [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly)) }
-}
-
-/// Stores past the cache are ordered by nothing else: whoever is told that the content is there must find it.
-fn fence() {
-    // SAFETY: touches no memory of the program's.
-    unsafe { asm!("sfence", options(nostack, preserves_flags)) }
-}
 
 /// Which side is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,13 +75,14 @@ pub(super) unsafe fn detile(job: &Job<'_>) {
 /// The contract of [`Job`], whose tiled side is written.
 pub(super) unsafe fn tile(job: &Job<'_>) {
     let by_blocks = is_large(job) && gathers(job.map.unit) && job.tiled.align_offset(LINE) == 0;
-    let Some(blocks) = job.map.blocks.as_ref().filter(|_| by_blocks) else {
+    let blocks = job.map.blocks.as_ref().filter(|_| by_blocks);
+    let Some((blocks, lines)) = blocks.and_then(|blocks| Some((blocks, Lines::of(job, blocks)?))) else {
         // SAFETY: the caller's promise is the callee's contract.
         return unsafe { by_strips(job, Way::In) };
     };
     let (head, _, tail) = job.split();
     // SAFETY: the whole units of the window that the caller promised; the tiled side begins on a line.
-    unsafe { blocks::write(&job.columns(head.end..tail.start), blocks) }
+    unsafe { blocks::write(&job.columns(head.end..tail.start), blocks, &lines) }
     for edge in [head, tail].into_iter().filter(|edge| !edge.is_empty()) {
         // SAFETY: the elements of the window before and behind its whole units.
         unsafe { rows(&job.columns(edge), Way::In, None) }
@@ -174,69 +127,71 @@ fn cuts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> 
     (start / step..end.div_ceil(step)).map(move |cut| (cut * step).max(start)..((cut + 1) * step).min(end))
 }
 
-/// Row by row; meanwhile fetches from `next` on as much as it moves.
+/// Row by row; meanwhile fetches from `ahead` on as much as it moves, if it is known what comes next.
 ///
 /// # Safety
 ///
 /// As [`by_strips`].
-unsafe fn rows(job: &Job<'_>, way: Way, mut next: Option<*mut u8>) {
+unsafe fn rows(job: &Job<'_>, way: Way, mut ahead: Option<*mut u8>) {
     let (head, units, tail) = job.split();
     let (element, unit) = (job.map.element, job.map.unit);
-    let lines = (job.window.width * element).div_ceil(LINE);
-    for y in job.window.rows() {
+    let edge = if way == Way::OutPast { Way::Out } else { way };
+    let [head_to, units_to, tail_to] = [head.start, head.end, tail.start].map(|x| job.row(x, job.window.y));
+    for (down, y) in job.window.rows().enumerate() {
         let Some(row) = job.map.rows.get(y) else { return };
         let (Some(columns), Some(whole)) = (job.map.columns.get(row.class), job.map.units.get(row.class)) else {
             return;
         };
-        if let Some(next) = &mut next {
-            (0..lines).for_each(|line| prefetch(next.wrapping_add(line * LINE)));
-            *next = next.wrapping_add(lines * LINE);
-        }
-        for (range, offsets, size) in [(&head, columns, element), (&units, whole, unit), (&tail, columns, element)] {
-            let offsets = offsets.get(range.clone()).unwrap_or_default();
-            if offsets.is_empty() {
-                continue;
-            }
-            let begin = job.row(range.start * (size / element), y);
-            let way = if way == Way::OutPast && size != unit { Way::Out } else { way };
-            // SAFETY: each offset is that of an element or a unit of this row of the window, in the mapping by the map's contract, and
-            // as many follow each other from `begin` on.
-            unsafe { run(job.tiled.wrapping_add(row.base), row, offsets, begin, (size, way)) }
+        let (base, down) = (job.tiled.wrapping_add(row.base), down * job.stride);
+        let whole = whole.get(units.clone()).unwrap_or_default();
+        // SAFETY: each offset is that of a unit of this row of the window, in the mapping by the map's contract, and as many units follow
+        // each other in the rows.
+        unsafe { run(base, row.xor, whole, units_to.wrapping_add(down), (unit, way), ahead.unwrap_or(base)) }
+        ahead = ahead.map(|ahead| ahead.wrapping_add(whole.len() * unit));
+        for (range, to) in [(&head, head_to), (&tail, tail_to)].into_iter().filter(|(range, _)| !range.is_empty()) {
+            let offsets = columns.get(range.clone()).unwrap_or_default();
+            // SAFETY: as above, of elements.
+            unsafe { run(base, row.xor, offsets, to.wrapping_add(down), (element, edge), base) }
         }
     }
 }
 
 /// # Safety
 ///
-/// `offsets` are of units of `size` bytes of `row`, all inside the mapping; as many units follow each other from `begin` on.
-unsafe fn run(base: *mut u8, row: &Row, offsets: &[u32], begin: *mut u8, (size, way): (usize, Way)) {
-    let shared = |at: &u32| base.wrapping_add((at ^ row.xor) as usize);
+/// `offsets`, with the bits of `flip` flipped, are of units of `size` bytes behind `base`, all inside the mapping; as many units follow each
+/// other from `begin` on.
+unsafe fn run(base: *mut u8, flip: u32, offsets: &[u32], begin: *mut u8, (size, way): (usize, Way), ahead: *mut u8) {
     macro_rules! each {
         ($size:literal, $offsets:expr, $begin:expr) => {
             for (index, at) in $offsets.iter().enumerate() {
-                let own = $begin.wrapping_add(index * $size);
+                let (shared, own) = (base.wrapping_add((at ^ flip) as usize), $begin.wrapping_add(index * $size));
                 match way {
-                    Way::Out | Way::OutPast => unit!($size, shared(at), own),
-                    Way::In => unit!($size, own, shared(at)),
+                    Way::Out | Way::OutPast => unit!($size, shared, own),
+                    Way::In => unit!($size, own, shared),
                 }
             }
         };
     }
-    macro_rules! together {
-        ($size:literal) => {{
-            let (groups, rest) = offsets.as_chunks::<{ WIDEST / $size }>();
-            for (index, group) in groups.iter().enumerate() {
-                let source = |unit: usize| shared(group.get(unit).unwrap_or(&0)).cast_const();
-                // SAFETY: a group of units of this row fills the next 16 bytes, which begin evenly since the row does.
-                unsafe { gather($size, source, begin.wrapping_add(index * WIDEST)) }
+    macro_rules! lines {
+        ($size:literal, $past:literal) => {{
+            let (lines, rest) = offsets.as_chunks::<{ LINE / $size }>();
+            let (mut to, mut ahead) = (begin, ahead);
+            for offsets in lines {
+                // SAFETY: units of this row fill the next line, which begins evenly since the row does.
+                unsafe { gather::<$size, $past>(base, offsets.as_ptr(), flip, to, ahead) }
+                (to, ahead) = (to.wrapping_add(LINE), ahead.wrapping_add(LINE));
             }
-            each!($size, rest, begin.wrapping_add(groups.len() * WIDEST));
+            each!($size, rest, to);
         }};
     }
     match (size, way) {
-        (16, Way::OutPast) => together!(16),
-        (8, Way::OutPast) => together!(8),
-        (4, Way::OutPast) => together!(4),
+        (16, Way::OutPast) => lines!(16, true),
+        (8, Way::OutPast) => lines!(8, true),
+        (4, Way::OutPast) => lines!(4, true),
+        (2, Way::OutPast) => lines!(2, true),
+        (1, Way::OutPast) => lines!(1, true),
+        (16, Way::Out) => lines!(16, false),
+        (8, Way::Out) => lines!(8, false),
         (16, _) => each!(16, offsets, begin),
         (8, _) => each!(8, offsets, begin),
         (4, _) => each!(4, offsets, begin),
