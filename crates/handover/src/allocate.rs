@@ -90,7 +90,8 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
 /// Compression, unless [`Options::compression`] forbids it, lasts until an export drops it ([`export`](mod@crate::export)).
 ///
 /// # Errors
-/// [`Kind::Unsupported`]: the metadata of this device says nothing of layouts. Those of [`allocate`].
+/// [`Kind::Unsupported`]: the metadata of this device says nothing of layouts, the format has several planes, or the options have cells.
+/// Those of [`allocate`].
 ///
 /// ```
 /// use handover::{Device, Extent, Format, Modifier, allocate};
@@ -103,11 +104,20 @@ pub fn implicit(device: Device, format: Format, extent: Extent, options: &Option
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("a surface of {format} without a modifier"))
             .found(format!("device {device}"))
-            .why("its metadata says nothing of layouts")
+            .why("its metadata says nothing of the layout of such a surface")
             .help("an agreement on a modifier"));
     };
+    if !options.cells.as_slice().is_empty() {
+        return Err(Error::new(Stage::Allocate, Kind::Unsupported)
+            .asked("cells in a surface without a modifier")
+            .why("a handle that does not say the layout cannot say where cells lie in it")
+            .help("an agreement on a modifier"));
+    }
     let layout = match modifier {
-        Modifier::LINEAR => Layout::linear(format, extent, Constraints::NONE)?,
+        Modifier::LINEAR => {
+            let constraints = Constraints { stride_align: device.linear_stride(), ..Constraints::NONE };
+            Layout::linear(format, extent, constraints)?
+        }
         modifier => Layout::tiled(format, extent, modifier, Constraints::NONE)?,
     };
     make(device, &layout, Shared::Implicitly, options)
@@ -129,7 +139,7 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
 /// weaker class of READ than required. [`Kind::Invalid`]: none, or too many.
 pub fn adopt(device: Device, layout: &Layout, buffers: Vec<OwnedFd>, options: &Options) -> Result<Vec<Surface>> {
     Cells::new(layout, options.cells.as_slice().to_vec())?;
-    if !device.reads(layout.modifier()) || layout.modifier() == Modifier::SIM_BLOCKS {
+    if !device.takes_strangers(layout.modifier()) {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("a driver's buffer with {}", layout.modifier()))
             .found(format!("device {device}"))

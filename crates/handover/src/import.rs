@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use handover_model::{
-    Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, Modifier, ReadOnly, Stage,
+    Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Stage,
 };
 use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
@@ -98,7 +98,13 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
 pub fn refresh(surface: &Surface) -> Result<()> {
     let Side::Consumer { content_generation, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
-    let (codec, _) = surface.0.device.decoder(&surface.0.handed, &surface.metadata()?)?;
+    let (codec, layout) = surface.0.device.decoder(&surface.0.handed, &surface.metadata()?)?;
+    if layout != surface.0.layout && layout != surface.0.layout.without_compression() {
+        return Err(Error::new(Stage::Import, Kind::Unsupported)
+            .asked(format!("another look at a surface of {}", surface.0.layout.modifier()))
+            .found(format!("metadata of {}", layout.modifier()))
+            .why("only its compression may go while it is shared"));
+    }
     surface.0.codec.adopt(&codec);
     content_generation.store(now, Ordering::Release);
     Ok(())
@@ -139,7 +145,7 @@ pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access)
                 .help("export the buffer as a dma-buf (PRIME) and send the descriptor"));
         }
     };
-    if !device.reads(layout.modifier()) || layout.modifier() == Modifier::SIM_BLOCKS {
+    if !device.takes_strangers(layout.modifier()) {
         return Err(Error::new(Stage::Import, Kind::Unsupported)
             .asked(format!("a stranger's buffer with {}", layout.modifier()))
             .found(format!("device {device}"))

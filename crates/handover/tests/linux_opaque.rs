@@ -111,7 +111,8 @@ fn devices_that_are_simulated_refuse_what_only_a_driver_knows() {
     let parts = Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle);
     let shared = layout(COMPRESSED);
     for device in [Device::PLAIN, Device::BLOCKS, Device::PLAIN.with_blocks_decoder()] {
-        let says = &["QCOM COMPRESSED", device.name()];
+        let name = device.name();
+        let says = &["QCOM COMPRESSED", name.as_str()];
         refused("import", Stage::Import, &Kind::Unsupported, None, says, || import(parts.handle(), device));
         let as_foreign = || foreign(Foreign::DmaBuf(raw_udmabuf(SIZE, &[])), &shared, device, Access::Read);
         refused("foreign", Stage::Import, &Kind::Unsupported, None, says, as_foreign);

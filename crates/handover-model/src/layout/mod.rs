@@ -82,13 +82,14 @@ impl Layout {
     }
 
     /// The layout that a peer says a surface has, checked: every plane lies inside `memory`, none overlaps another, and
-    /// strides and sizes are exactly those the modifier's rule gives. What padding the peer chose is its own affair.
+    /// strides and sizes are such as the modifier's rule allows; a driver may have padded a tiled plane. What padding the peer chose is its
+    /// own affair. Of compressed layouts only the bounds are checked here, since only who knows the compression reads them.
     /// Neither format nor extent: a byte buffer. Without a modifier ([`Modifier::INVALID`]) it has one plane, in which only metadata tells
     /// how pixels lie. With a modifier that no code here knows, the layout is
     /// [opaque](Self::is_opaque): nothing is said of how planes follow each other, since the drivers of some let them overlap.
     ///
     /// # Errors
-    /// `Unsupported` if there is no modifier (what is not known is never taken for linear) or it cannot carry the format;
+    /// `Unsupported` if there is no modifier for several planes (what is not known is never taken for linear) or it cannot carry the format;
     /// `Malformed` if the rest does not fit together.
     ///
     /// ```

@@ -48,6 +48,15 @@ impl Layout {
                     .asked(asked())
                     .why("no public source says how the compression data of two planes of pixels follow each other"));
             }
+            if let [pixels, data, ..] = own.as_slice()
+                && data.size.checked_mul(256).is_none_or(|covered| covered < pixels.size)
+            {
+                return Err(Error::new(Stage::Allocate, Kind::Invalid)
+                    .asked(asked())
+                    .found(format!("a stride of {}", pixels.stride))
+                    .why("the compression data follows the width and covers no such padding")
+                    .help("a stride alignment that divides the layout's own, or a modifier without compression"));
+            }
             let end = planes.last().map_or(Some(Bytes::ZERO), |plane| plane.end()).ok_or_else(too_large)?;
             let begin = end.align_up(Bytes(align)).ok_or_else(too_large)?;
             for plane in own {

@@ -212,7 +212,7 @@ impl Memory {
         let Ok(length) = usize::try_from(size) else {
             return refused(format!("{size} bytes"), "no mapping is so large");
         };
-        let map = if layout.is_opaque() && kind == MemoryKind::DmaBuf {
+        let map = if layout.is_opaque() && kind == MemoryKind::DmaBuf && cpu == Cpu::IfPossible {
             Map::Not { access, why: NotMapped::Opaque(layout.modifier()) }
         } else {
             match Map::new(&file, length, access) {

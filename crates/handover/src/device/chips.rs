@@ -131,7 +131,7 @@ impl Chip {
     pub(super) fn describe(&self, layout: &Layout) -> Result<Metadata> {
         match &self.driver {
             Driver::Amdgpu(level, _) => self.amdgpu(*level, layout),
-            Driver::I915 => Ok(self.with_word(i915_word(layout))),
+            Driver::I915 => Ok(i915_word(layout).map_or_else(Metadata::default, |word| self.with_word(word))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
         }
     }
@@ -259,15 +259,16 @@ fn max_compressed_block(word: &TilingWord) -> BlockSize {
     }
 }
 
-/// Mode in bits 6:0, the stride, a multiple of 128, above (Linux, `i915_gem_object_types.h`: `tiling_and_stride`). 0 for modes the word
-/// does not have.
-fn i915_word(layout: &Layout) -> Word {
-    let mode = match layout.modifier().uncompressed() {
-        Some(Modifier(0x0100_0000_0000_0001)) => 1,
-        Some(Modifier(0x0100_0000_0000_0002)) => 2,
-        _ => return Word(0),
+/// Mode in bits 6:0, the stride, a multiple of 128, above (Linux, `i915_gem_object_types.h`: `tiling_and_stride`). `None` for modes that
+/// the word does not have: a 0 would say linear.
+fn i915_word(layout: &Layout) -> Option<Word> {
+    let mode = match layout.modifier().uncompressed()? {
+        Modifier::LINEAR => return Some(Word(0)),
+        Modifier(0x0100_0000_0000_0001) => 1,
+        Modifier(0x0100_0000_0000_0002) => 2,
+        _ => return None,
     };
-    Word(layout.plane(0).map_or(0, |plane| plane.stride.get() & !0x7f) | mode)
+    Some(Word(layout.plane(0)?.stride.get() & !0x7f | mode))
 }
 
 /// `tile_mode` in the low half, `tile_flags` in the high one (Linux, `nouveau_drm.h`: `drm_nouveau_gem_info`): blocks of 2^h GOBs in

@@ -33,6 +33,12 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
     let (Some((format, extent)), Some(whole)) = (handle.format().zip(handle.extent()), handle.plane(0)) else {
         return Err(refused(Kind::Malformed).why("a surface has a format, an extent and a plane"));
     };
+    if whole.offset != Bytes::ZERO {
+        return Err(refused(Kind::Unsupported)
+            .found(format!("a plane at {}", whole.offset))
+            .why("word and block describe a whole buffer, and say nothing of a part of it")
+            .help("an agreement on a modifier, or memory of its own"));
+    }
     let bytes = format.planes().first().map_or(0, |plane| plane.bytes_per_element.get());
     let own = match (device.profile, metadata.block.header()) {
         (Profile::Chip(chip), Some(header)) if (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id) => {
@@ -55,14 +61,14 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         let plane = PlaneLayout { size: rows_of(format, handle, whole.stride), ..whole };
         return Layout::from_allegation(Some(format), Some(extent), modifier, &[plane], whole.size);
     }
-    let computed =
-        Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(|error| error.at(Stage::Import))?;
-    let least = computed.plane(0).unwrap_or_default().stride;
-    let computed = if least == whole.stride {
-        computed
-    } else {
-        let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
-        Layout::tiled(format, extent, modifier, constraints).map_err(|error| error.at(Stage::Import))?
+    let alleged = |error: Error| refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string());
+    let computed = Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(alleged)?;
+    let computed = match computed.plane(0) {
+        Some(pixels) if pixels.stride == whole.stride => computed,
+        _ => {
+            let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
+            Layout::tiled(format, extent, modifier, constraints).map_err(alleged)?
+        }
     };
     if computed.size() > whole.size || computed.plane(0).is_none_or(|plane| plane.stride != whole.stride) {
         return Err(refused(Kind::Malformed)

@@ -16,11 +16,26 @@ pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
         let begin = layout.plane(index).and_then(|plane| usize::try_from(plane.offset.get()).ok());
         let map = match layout.modifier() {
             Modifier::SIM_BLOCKS => blocks(layout),
-            _ => tiles(&layout.placed(index)?),
+            // Compressed layouts are checked here first: only who knows the compression comes so far.
+            _ => tiles(&layout.placed(index).map_err(alleged)?),
         };
-        Ok(Plane { begin: begin.ok_or_else(unfit)?, map: map.ok_or_else(unfit)? })
+        let map = map.ok_or_else(unfit)?;
+        let plane = layout.plane(index).unwrap_or_default();
+        if plane.size.get() < map.end() as u64 {
+            let why = format!("plane {index} has {}; its pixels reach to byte {}", plane.size, map.end());
+            return Err(Error::new(Stage::Import, Kind::Malformed).asked(layout.modifier().to_string()).why(why));
+        }
+        Ok(Plane { begin: begin.ok_or_else(unfit)?, map })
     };
     (0..planes).map(plane).collect()
+}
+
+/// A stride that the layout forbids is the peer's.
+fn alleged(error: Error) -> Error {
+    match error.kind() {
+        Kind::Invalid => Error::new(Stage::Import, Kind::Malformed).why(error.to_string()),
+        _ => error.at(Stage::Import),
+    }
 }
 
 /// The table of one plane.

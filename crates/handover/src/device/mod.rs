@@ -30,7 +30,10 @@ pub(crate) use codec::{At, Codec, opaque, outside};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     profile: Profile,
-    decodes: Decodes,
+    /// Can it read the layout of `blocks`, with its compression, besides its own?
+    decodes_blocks: bool,
+    /// Can it read whatever a modifier determines, of any vendor? Not what is compressed.
+    decodes_determined: bool,
     /// GB_ADDR_CONFIG of AMD producers elsewhere.
     config: Option<u32>,
 }
@@ -43,21 +46,11 @@ enum Profile {
     Driver,
 }
 
-/// Which layouts it reads besides its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Decodes {
-    Nothing,
-    /// That of `blocks`, with its compression.
-    Blocks,
-    /// Whatever a modifier determines, of any vendor. Not what is compressed.
-    Determined,
-}
-
 impl Device {
     /// `plain`: linear layouts only, and it reads nothing else.
-    pub const PLAIN: Self = Self { profile: Profile::Plain, decodes: Decodes::Nothing, config: None };
+    pub const PLAIN: Self = Self::of(Profile::Plain);
     /// `blocks`: tiled, with a compression plane.
-    pub const BLOCKS: Self = Self { profile: Profile::Blocks, decodes: Decodes::Blocks, config: None };
+    pub const BLOCKS: Self = Self::of(Profile::Blocks);
     /// `vega10`: AMD, GFX9.
     pub const VEGA10: Self = Self::chip(&chips::VEGA10);
     /// `navi21`: AMD, GFX10.3.
@@ -69,23 +62,27 @@ impl Device {
 
     /// A real device. Its driver makes and reads the layouts of its modifiers, so it is the driver that says what it can do: with
     /// this alone a surface is linear, or out of the CPU's reach.
-    pub const DRIVER: Self = Self { profile: Profile::Driver, decodes: Decodes::Nothing, config: None };
+    pub const DRIVER: Self = Self::of(Profile::Driver);
+
+    const fn of(profile: Profile) -> Self {
+        Self { profile, decodes_blocks: false, decodes_determined: false, config: None }
+    }
 
     const fn chip(chip: &'static Chip) -> Self {
-        Self { profile: Profile::Chip(chip), decodes: Decodes::Nothing, config: None }
+        Self::of(Profile::Chip(chip))
     }
 
     /// The same device, whose driver has learnt to read the layout of `blocks`.
     #[must_use]
     pub const fn with_blocks_decoder(self) -> Self {
-        Self { decodes: Decodes::Blocks, ..self }
+        Self { decodes_blocks: true, ..self }
     }
 
     /// The same device, whose driver has learnt to read every layout that its modifier fully determines, whoever made it
     /// ([`tiling`](handover_model::layout::tiling)). What is compressed stays with those who made it.
     #[must_use]
     pub const fn with_decoder(self) -> Self {
-        Self { decodes: Decodes::Determined, ..self }
+        Self { decodes_determined: true, ..self }
     }
 
     /// The same device, which knows the register GB_ADDR_CONFIG of the AMD device whose surfaces it gets without a modifier. The PCI ID in
@@ -121,12 +118,9 @@ impl Device {
             Profile::Chip(chip) => chip.name,
             Profile::Driver => "driver",
         };
-        let decoder = match (self.decodes, self.profile) {
-            (Decodes::Nothing, _) | (Decodes::Blocks, Profile::Blocks) => "",
-            (Decodes::Blocks, _) => "+blocks",
-            (Decodes::Determined, _) => "+decode",
-        };
-        format!("{profile}{decoder}")
+        let blocks = if self.decodes_blocks && self.profile != Profile::Blocks { "+blocks" } else { "" };
+        let decode = if self.decodes_determined { "+decode" } else { "" };
+        format!("{profile}{blocks}{decode}")
     }
 
     /// What it stands for, in a few words: "AMD Vega10, GFX9".
@@ -162,10 +156,9 @@ impl Device {
     /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
     /// best without compression.
     pub(crate) fn implicit(self, format: Format, compression: Compression) -> Option<Modifier> {
-        let Profile::Chip(chip) = self.profile else { return None };
-        let is_compressed = |modifier: &Modifier| modifier.uncompressed() != Some(*modifier);
+        let (Profile::Chip(chip), [_]) = (self.profile, format.planes()) else { return None };
         let mut own = chip.modifiers(format);
-        own.find(|modifier| chip.tells(*modifier) && (compression != Compression::None || !is_compressed(modifier)))
+        own.find(|modifier| chip.tells(*modifier) && (compression != Compression::None || !is_compressed(*modifier)))
     }
 
     /// Can it make surfaces with this modifier?
@@ -179,13 +172,20 @@ impl Device {
 
     /// Can it read surfaces with this modifier? Of a real device's own modifiers only its driver knows; none is refused here.
     pub fn reads(self, modifier: Modifier) -> bool {
-        match (modifier, self.profile, self.decodes) {
-            (Modifier::LINEAR, ..) => true,
-            (Modifier::SIM_BLOCKS, _, decodes) => decodes == Decodes::Blocks,
-            (_, Profile::Driver, _) => true,
-            (_, Profile::Chip(chip), _) if chip.makes(modifier) => true,
-            (.., decodes) => decodes == Decodes::Determined && is_determined(modifier),
+        match (modifier, self.profile) {
+            (Modifier::LINEAR, _) => true,
+            (Modifier::SIM_BLOCKS, profile) => self.decodes_blocks || profile == Profile::Blocks,
+            (_, Profile::Driver) => true,
+            (_, Profile::Chip(chip)) if chip.makes(modifier) => true,
+            _ => self.decodes_determined && is_determined(modifier),
         }
+    }
+
+    /// Can it read a stranger's surface with this modifier, of which no metadata of ours tells? The compression of simulated devices is
+    /// not that of real ones.
+    pub(crate) fn takes_strangers(self, modifier: Modifier) -> bool {
+        let is_ours = modifier == Modifier::SIM_BLOCKS || (self.is_simulated() && is_compressed(modifier));
+        self.reads(modifier) && !is_ours
     }
 
     /// Is a surface of any use that only real devices reach?
@@ -225,6 +225,12 @@ impl Device {
         if !self.reads(modifier) {
             return Err(self.refusal(modifier, metadata));
         }
+        if self.is_simulated() && is_compressed(modifier) && !layout.has_compression() {
+            return Err(Error::new(Stage::Import, Kind::Malformed)
+                .asked(format!("an import of {modifier} on device {self}"))
+                .found(format!("{} planes", layout.planes().len()))
+                .why("a compressed layout has a plane of compression data, and one of pixels"));
+        }
         let (layout, clear) = match self.profile {
             Profile::Driver => return Ok((Codec::Opaque(modifier), *layout)),
             _ if modifier == Modifier::SIM_BLOCKS => {
@@ -245,7 +251,7 @@ impl Device {
         let refusal = Error::new(Stage::Import, Kind::Unsupported)
             .asked(format!("an import of {modifier} on device {self}"))
             .found(format!("content of {producer}"));
-        match modifier.parse().is_ok_and(|parsed| parsed.is_compressed()) {
+        match is_compressed(modifier) {
             true => refusal
                 .why("compressed: its producer has to resolve it first, nobody else knows the compression")
                 .help("negotiate a modifier without compression"),
@@ -278,6 +284,11 @@ impl Device {
             _ => tiled::Codec::of(layout, tiled::DEFAULT_CLEAR).map(Codec::Tiled),
         }
     }
+}
+
+/// Are pixels of this modifier valid only after somebody resolved them?
+pub(crate) fn is_compressed(modifier: Modifier) -> bool {
+    modifier.parse().is_ok_and(|parsed| parsed.is_compressed())
 }
 
 /// Does the modifier alone say where every pixel is?

@@ -39,7 +39,7 @@ impl Device {
         all
     }
 
-    fn linear_stride(self) -> Bytes {
+    pub(crate) fn linear_stride(self) -> Bytes {
         match self.profile {
             Profile::Chip(chip) => chip.linear_stride,
             _ => LINEAR_STRIDE,

@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use handover_model::layout::blocks::CompressionState;
-use handover_model::{Bytes, Elements, Layout, Resolve, Stage};
+use handover_model::{Bytes, Elements, Layout, Modifier, Resolve, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 use handover_sys::tiles::{TileMap, Window};
 
@@ -53,18 +53,8 @@ struct States {
 
 impl Codec {
     pub(crate) fn of(layout: &Layout, clear: u32) -> Result<Self> {
-        let unfit = || Error::new(Stage::Access, Kind::Unreachable).found(format!("{} as tiles", layout.modifier()));
         let planes = maps::of(layout)?;
-        let states = match (layout.has_compression(), layout.plane(0), layout.plane(1)) {
-            (true, Some(pixels), Some(states)) => {
-                let blocks = usize::try_from(pixels.size.get()).map_err(|_| unfit())?.div_ceil(BLOCK);
-                if Bytes(blocks as u64) > states.size {
-                    return Err(unfit());
-                }
-                Some(States { begin: usize::try_from(states.offset.get()).map_err(|_| unfit())?, blocks })
-            }
-            _ => None,
-        };
+        let states = if layout.has_compression() { Some(States::of(layout)?) } else { None };
         Ok(Self {
             planes,
             states,
@@ -175,6 +165,7 @@ impl Codec {
     pub(super) fn read_image(&self, pixels: &Pixels<'_>, plane: usize, into: &mut [u8], stride: usize) -> Result<()> {
         let (at, length) = (At { plane, x: Elements(0), y: 0 }, into.len());
         let own = self.plane(at, length)?;
+        own.check_stride(at, stride, length)?;
         if !pixels.detile(own.begin, &own.map, Window::whole(&own.map), into, stride) {
             return Err(incomplete(at, length));
         }
@@ -191,6 +182,7 @@ impl Codec {
     pub(super) fn write_image(&self, pixels: &PixelsMut<'_>, plane: usize, from: &[u8], stride: usize) -> Result<()> {
         let at = At { plane, x: Elements(0), y: 0 };
         let own = self.plane(at, from.len())?;
+        own.check_stride(at, stride, from.len())?;
         if !pixels.tile(own.begin, &own.map, Window::whole(&own.map), from, stride) {
             return Err(incomplete(at, from.len()));
         }
@@ -291,12 +283,43 @@ impl Codec {
 }
 
 impl Plane {
+    /// Even one row has to fit its stride, as in a linear surface.
+    fn check_stride(&self, at: At, stride: usize, length: usize) -> Result<()> {
+        if stride >= self.map.width() * self.map.element() { Ok(()) } else { Err(incomplete(at, length)) }
+    }
+
     fn store(&self, pixels: &PixelsMut<'_>, block: usize, content: &[u8]) -> Result<()> {
         if pixels.write(self.begin + block * BLOCK, content) { Ok(()) } else { Err(broken(block)) }
     }
 }
 
 impl States {
+    /// Where they are. What a peer alleges of the two planes is compared with what the layout makes of them.
+    fn of(layout: &Layout) -> Result<Self> {
+        let refused = |why: String| {
+            Error::new(Stage::Import, Kind::Malformed)
+                .asked(format!("the compression data of {}", layout.modifier()))
+                .why(why)
+        };
+        let (Some(pixels), Some(states)) = (layout.plane(0), layout.plane(1)) else {
+            return Err(refused("it has no plane of it".into()));
+        };
+        let bytes = match layout.modifier() {
+            Modifier::SIM_BLOCKS => pixels.size,
+            _ => layout.placed(0)?.size(),
+        };
+        let blocks = Bytes(bytes.get().div_ceil(BLOCK as u64));
+        if pixels.size < bytes || states.size < blocks {
+            let (found, wanted) = (pixels.size, states.size);
+            return Err(refused(format!("the planes have {found} and {wanted}; they need {bytes} and {blocks}")));
+        }
+        if pixels.end().is_none_or(|end| end > states.offset) {
+            return Err(refused("it begins inside the pixels".into()));
+        }
+        let fits = |bytes: Bytes| usize::try_from(bytes.get()).map_err(|_| refused("no memory reaches so far".into()));
+        Ok(Self { begin: fits(states.offset)?, blocks: fits(blocks)? })
+    }
+
     fn get(&self, pixels: &Pixels<'_>, block: usize) -> Result<CompressionState> {
         let byte = pixels.get_u8(self.begin + block).filter(|_| block < self.blocks);
         CompressionState::from_byte(byte.ok_or_else(|| broken(block))?)

@@ -182,13 +182,14 @@ impl Blocks {
         }
         let order = order.into_iter().collect::<Option<Vec<_>>>()?;
         let is_like = |found: u32, own: u32, first: u32, origin: u32| found ^ origin == own ^ first;
-        let columns_alike = units.chunks_exact(width).all(|block| {
+        // The last block may be cut: what there is of it is like the others too.
+        let columns_alike = units.chunks(width).all(|block| {
             block
                 .iter()
                 .zip(first_columns)
                 .all(|(&at, &own)| is_like(at, own, column, block.first().copied().unwrap_or(0)))
         });
-        let rows_alike = map.rows.chunks_exact(height).all(|block| {
+        let rows_alike = map.rows.chunks(height).all(|block| {
             let Some(origin) = block.first() else { return false };
             block.iter().zip(first_rows).all(|(found, own)| {
                 (found.base, found.class) == (origin.base, origin.class)
