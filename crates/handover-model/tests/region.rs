@@ -4,7 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use handover_model::{Bytes, Cell, Cells, Compression, Constraints, Extent, Format, Kind, Layout, Modifier, Px, Rect, Region};
+use handover_model::layout::tiling;
+use handover_model::{
+    Bytes, Cell, Cells, Compression, Constraints, Elements, Extent, Format, Kind, Layout, Modifier, Px, Rect, Region,
+};
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
@@ -108,6 +111,13 @@ fn cells_of_real_layouts_lie_on_their_write_units() {
     assert!(Cells::new(&dcc, vec![rect(8, 8, 8, 16), rect(248, 120, 8, 8)]).is_ok());
     let refused = Cells::new(&dcc, vec![rect(4, 8, 8, 16)]).unwrap_err();
     assert!(refused.to_string().contains("write unit of 8x8 px"), "{refused}");
+    // The 256 bytes of GFX10 at 2 bytes are two squares of 8, side by side and one below the other.
+    let layout = Layout::tiled(Format::RGB565, extent, Modifier(0x0200_0000_0080_1b02), Constraints::NONE).unwrap();
+    assert_eq!(layout.write_unit(), (Px(1), Px(1)));
+    let navi10 = Modifier(0x0200_0000_0080_1b02 | 1 << 13 | 1 << 15 | 1 << 16);
+    if let Ok(tiling) = tiling::Tiling::of(navi10, Bytes(2), &tiling::Parameters::default()) {
+        assert_eq!(tiling.write_unit(), (Elements(16), 16), "{tiling}");
+    }
     let (_, (wide, high)) = unit(0x0100_0000_0000_0006);
     assert!(wide.get() >= 32 && high.get() >= 32, "{wide} {high}");
 }

@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use handover_model::{
-    Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Stage,
-};
+use handover_model::{Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Stage};
 use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 

@@ -8,7 +8,11 @@ use handover::allocate::Options;
 use handover::export::export;
 use handover::import::import;
 use handover::negotiate::{SurfaceUsages, negotiate};
-use handover::{Access, Compression, Deadline, Device, ExportFlags, Extent, Format, Kind, Modifier, Surface, Writers};
+use handover::{
+    Access, Bytes, Compression, Deadline, Device, ExportFlags, Extent, Format, Handle, Kind, Layout, Modifier, Surface,
+    Writers,
+};
+use handover_model::{Message, PlaneLayout, SurfaceMessage};
 
 const SIZE: (u32, u32) = (300, 200);
 const CHIPS: [Device; 4] = [Device::VEGA10, Device::NAVI21, Device::TIGERLAKE, Device::TURING];
@@ -302,4 +306,47 @@ fn the_general_rule_and_amdgpus_own_agree_on_every_sequence_of_exports() {
     }
     let plain = make(Device::TURING, Format::XRGB8888, Modifier(0x0300_0000_0060_6014));
     assert!(export(&plain, ExportFlags::READ, common::soon()).unwrap().steps.is_empty(), "no chip of AMD's");
+}
+
+/// What a peer alleges of the planes of a compressed layout is compared with what the layout makes of them.
+#[test]
+fn alleged_planes_of_compressed_layouts_are_checked() {
+    let modifier = Device::NAVI21.modifiers(Format::XRGB8888)[0];
+    let ours = make(Device::NAVI21, Format::XRGB8888, modifier);
+    let honest = ours.layout().planes().to_vec();
+    let [pixels, data] = honest.as_slice() else { panic!("two planes") };
+    let memory = Bytes(ours.layout().size().get());
+    let import_as = |planes: &[PlaneLayout]| {
+        let extent = Extent::new(SIZE.0, SIZE.1).unwrap();
+        let layout = Layout::from_allegation(Some(Format::XRGB8888), Some(extent), modifier, planes, memory)?;
+        let handle = export(&ours, ExportFlags::READ, common::soon())?.handle;
+        let message = Message::Surface(SurfaceMessage { layout, ..handle.message().clone() });
+        let (_, descriptors) = handle.into_parts();
+        import(Handle::from_parts(&message.encode(), descriptors.into())?, Device::NAVI21)
+    };
+    assert!(import_as(&honest).is_ok());
+    let cases: [(&str, &[PlaneLayout]); 5] = [
+        ("no compression data", &[*pixels]),
+        ("one byte of it", &[*pixels, PlaneLayout { size: Bytes(1), ..*data }]),
+        ("too few pixels", &[PlaneLayout { size: Bytes(256), ..*pixels }, *data]),
+        ("data inside the pixels", &[*pixels, PlaneLayout { offset: Bytes(4096), ..*data }]),
+        ("a stride between two blocks", &[PlaneLayout { stride: Bytes(1300), ..*pixels }, *data]),
+    ];
+    for (what, planes) in cases {
+        let error = refusal(what, import_as(planes));
+        assert_eq!((error.stage(), error.kind()), (handover::Stage::Import, &Kind::Malformed), "{what}: {error}");
+    }
+}
+
+#[test]
+fn an_image_of_one_row_has_a_stride_too() {
+    let modifier = Device::VEGA10.modifiers(Format::XRGB8888)[0];
+    let ours = make(Device::VEGA10, Format::XRGB8888, modifier);
+    let held = lease(&ours, Access::Write);
+    let view = held.write(&ours).unwrap();
+    for stride in [0, 16, SIZE.0 as usize * 4 - 1] {
+        let mut content = vec![0; SIZE.0 as usize * 4 * SIZE.1 as usize];
+        assert_eq!(*refusal("a short stride", view.read_image(0, &mut content, stride)).kind(), Kind::Invalid);
+        assert_eq!(*refusal("a short stride", view.write_image(0, &content, stride)).kind(), Kind::Invalid);
+    }
 }

@@ -42,8 +42,8 @@ enum Driver {
     Nouveau,
 }
 
-/// AMD's sources of modifiers: Mesa 25.0.7, `ac_surface.c:ac_get_supported_modifiers`, for the register values that
-/// [`ChipConfig`](handover_model::metadata::amdgpu::ChipConfig) has for these IDs.
+/// Modifiers of AMD's: of those in Mesa 25.0.7, `ac_surface.c:ac_get_supported_modifiers`, in its order, the ones without a second DCC
+/// for a display, which nobody here has.
 pub(super) static VEGA10: Chip = Chip {
     name: "vega10",
     product: "AMD Vega10, GFX9",
@@ -171,17 +171,6 @@ impl Chip {
             Driver::Amdgpu(..) | Driver::Nouveau => true,
             // No mode for what is compressed.
             Driver::I915 => modifier.uncompressed() == Some(modifier),
-        }
-    }
-
-    /// Does the metadata that its driver wrote say that the surface of this layout is still compressed?
-    pub(super) fn keeps_compression(&self, metadata: &Metadata) -> Result<bool> {
-        match self.driver {
-            Driver::Amdgpu(level, _) => {
-                Description::decode(level, &metadata.block).map(|description| description.descriptor.dcc.enabled)
-            }
-            // Their drivers resolve before anybody gets the handle, and the modifier says what is left.
-            Driver::I915 | Driver::Nouveau => Ok(true),
         }
     }
 

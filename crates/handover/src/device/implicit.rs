@@ -61,7 +61,8 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         let plane = PlaneLayout { size: rows_of(format, handle, whole.stride), ..whole };
         return Layout::from_allegation(Some(format), Some(extent), modifier, &[plane], whole.size);
     }
-    let alleged = |error: Error| refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string());
+    let alleged =
+        |error: Error| refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string());
     let computed = Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(alleged)?;
     let computed = match computed.plane(0) {
         Some(pixels) if pixels.stride == whole.stride => computed,

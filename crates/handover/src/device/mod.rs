@@ -237,9 +237,6 @@ impl Device {
                 let blocks = simulated::BlocksMetadata::decode(&metadata.block)?;
                 (blocks.apply(layout)?, blocks.clear_colour)
             }
-            Profile::Chip(chip) if layout.has_compression() && !chip.keeps_compression(metadata)? => {
-                (layout.without_compression(), tiled::DEFAULT_CLEAR)
-            }
             _ => (*layout, tiled::DEFAULT_CLEAR),
         };
         Ok((tiled::Codec::of(&layout, clear).map(Codec::Tiled)?, layout))

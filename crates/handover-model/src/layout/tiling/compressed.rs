@@ -24,10 +24,7 @@ impl Compressed {
     /// What one byte of compression data covers, in elements.
     pub(super) fn write_unit(&self, block: &Block) -> (Elements, u32) {
         match self {
-            Self::Dcc(_) => {
-                let (width_log2, height_log2) = near_square(8, block.bytes_log2);
-                (Elements(power(width_log2)), power(height_log2))
-            }
+            Self::Dcc(_) => covered(block),
             Self::Ccs(_) => (Elements(block.width()), block.height()),
             Self::Unknown => (Elements(u32::MAX), u32::MAX),
         }
@@ -42,6 +39,23 @@ impl Compressed {
             Self::Unknown => Err(refuse("no public source says how large its compression data is")),
         }
     }
+}
+
+/// The smallest rectangle of powers of two that holds all the elements of 256 bytes, which one byte of DCC describes. They are no
+/// rectangle themselves where a higher bit of the address mixes in a low bit of a coordinate (GFX10 at 1 and 2 bytes).
+fn covered(block: &Block) -> (Elements, u32) {
+    let first = block.row(0);
+    let (mut columns, mut rows) = (0, 0);
+    for y in 0..block.height() {
+        let row = block.row(y) ^ first;
+        for x in 0..block.width() {
+            if (block.column(x) ^ row) < 256 {
+                (columns, rows) = (columns | x, rows | y);
+            }
+        }
+    }
+    let edge = |bits: u32| bits.saturating_add(1).checked_next_power_of_two().unwrap_or(u32::MAX);
+    (Elements(edge(columns)), edge(rows))
 }
 
 /// Puts a plane behind those there are, at a multiple of `align`.

@@ -184,3 +184,32 @@ fn what_does_not_fit_is_refused() {
         "between two elements"
     );
 }
+
+/// Alike in whole blocks and unlike in the last, cut one: tried, so no block is believed, and nothing is written where no element is.
+#[test]
+fn a_cut_block_that_is_unlike_the_others_is_found() {
+    let rows: Vec<_> = (0..18_800).map(|y| TileRow { base: 0, xor: y % 4 * 32, class: 0 }).collect();
+    let columns = vec![0, 16, 128, 144, 256, 256, 256];
+    let map = TileMap::new(16, 1, &rows, vec![columns]).unwrap().with_blocks(4, 4);
+    let shared: Vec<AtomicU8> = (0..map.end() + 512).map(|_| AtomicU8::new(0xee)).collect();
+    let image = pattern(7 * 16 * rows.len());
+    assert!(tile(&shared[..map.end()], &map, Window::whole(&map), &image, 7 * 16));
+    assert!(shared[map.end()..].iter().all(|byte| byte.load(Ordering::Relaxed) == 0xee), "wrote past the end");
+
+    let rows: Vec<_> =
+        (0..10).map(|y| TileRow { base: if y < 8 { 0 } else { 64 }, xor: y % 4 * 4, class: 0 }).collect();
+    let map = TileMap::new(1, 1, &rows, vec![vec![0, 1, 2, 3]]).unwrap();
+    assert!(map.clone().with_blocks(4, 4).blocks.is_some(), "a cut row of blocks elsewhere is like the others");
+    let mut rows = rows;
+    rows[9].base = 80;
+    let map = TileMap::new(1, 1, &rows, vec![vec![0, 1, 2, 3]]).unwrap();
+    assert!(map.with_blocks(4, 4).blocks.is_none(), "one of its rows lies elsewhere");
+}
+
+#[test]
+fn blocks_are_found_where_they_are() {
+    for case in CASES {
+        let blocks = case.map(61, 45).with_blocks(16, 16).blocks;
+        assert!(blocks.is_some() || case.name.contains("from outside"), "{}", case.name);
+    }
+}
