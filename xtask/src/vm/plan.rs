@@ -43,6 +43,9 @@ const IN_MEMORY: &str = "plays schedules through in memory, with no kernel in th
 /// Scenarios of synchronisation.
 const COMPUTED: &str = "computes schedules in virtual time, with no kernel in them";
 
+/// Modifiers, layouts, metadata.
+const NUMBERS: &str = "says what numbers mean; it meets no device of the kernel's";
+
 /// Processes start 20 times slower too, and the torture counts how often it met each fault.
 const KILLS: &str =
     "kills hundreds of processes on the software backend, for minutes here; it meets no device of the kernel's";
@@ -59,11 +62,13 @@ pub(super) const PLAN: Plan = Plan {
             program: "handover-sys.uapi",
             reason: "compares with C headers, which the host has too, by some hundred runs of a compiler",
         },
+        LeftOut { program: "handover-cli.decode", reason: NUMBERS },
         LeftOut { program: "handover-cli.explain", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_files", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_input", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_rules", reason: COMPUTED },
         LeftOut { program: "handover-cli.faults", reason: VIDEO },
+        LeftOut { program: "handover-cli.layout", reason: NUMBERS },
         LeftOut {
             program: "handover-cli.measure",
             reason: "starts some hundred processes on the software backend, which meet no device of the kernel's",

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::amd::Dcc;
-use super::block::{Block, power};
+use super::block::Block;
 use super::intel::Ccs;
 use super::placed::Grid;
 use super::refuse;
