@@ -44,7 +44,10 @@ enum Decodes {
     /// That of `blocks`, with its compression.
     Blocks,
     /// Whatever a modifier determines, of any vendor. Not what is compressed.
-    Determined,
+    Determined {
+        /// Read wrong on purpose: this bit of every address is inverted.
+        flipped: Option<u32>,
+    },
 }
 
 impl Device {
@@ -79,7 +82,20 @@ impl Device {
     /// ([`tiling`](handover_model::layout::tiling)). What is compressed stays with those who made it.
     #[must_use]
     pub const fn with_decoder(self) -> Self {
-        Self { decodes: Decodes::Determined, ..self }
+        Self { decodes: Decodes::Determined { flipped: None }, ..self }
+    }
+
+    /// The same device, whose decoder inverts one bit of the address of every element: a fault for tests, which must show. A bit outside
+    /// the tiles of a layout is refused where that is read.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_flipped_bit(self, bit: u32) -> Self {
+        Self { decodes: Decodes::Determined { flipped: Some(bit) }, ..self }
+    }
+
+    /// Does it read every layout that its modifier determines ([`with_decoder`](Self::with_decoder))?
+    pub const fn has_decoder(self) -> bool {
+        matches!(self.decodes, Decodes::Determined { .. })
     }
 
     /// Every simulated device, without decoders.
@@ -100,6 +116,11 @@ impl Device {
         !matches!(self.profile, Profile::Driver)
     }
 
+    /// Is it simulated, and does it stand for a real chip?
+    pub const fn is_chip(self) -> bool {
+        matches!(self.profile, Profile::Chip(_))
+    }
+
     /// The name without the remark that it is simulated.
     pub fn name(self) -> String {
         let profile = match self.profile {
@@ -111,7 +132,7 @@ impl Device {
         let decoder = match (self.decodes, self.profile) {
             (Decodes::Nothing, _) | (Decodes::Blocks, Profile::Blocks) => "",
             (Decodes::Blocks, _) => "+blocks",
-            (Decodes::Determined, _) => "+decode",
+            (Decodes::Determined { .. }, _) => "+decode",
         };
         format!("{profile}{decoder}")
     }
@@ -159,10 +180,10 @@ impl Device {
     pub fn reads(self, modifier: Modifier) -> bool {
         match (modifier, self.profile, self.decodes) {
             (Modifier::LINEAR, ..) => true,
-            (Modifier::SIM_BLOCKS, _, decodes) => decodes == Decodes::Blocks,
+            (Modifier::SIM_BLOCKS, profile, decodes) => profile == Profile::Blocks || decodes == Decodes::Blocks,
             (_, Profile::Driver, _) => true,
             (_, Profile::Chip(chip), _) if chip.makes(modifier) => true,
-            (.., decodes) => decodes == Decodes::Determined && is_determined(modifier),
+            (.., decodes) => matches!(decodes, Decodes::Determined { .. }) && is_determined(modifier),
         }
     }
 
@@ -206,7 +227,13 @@ impl Device {
             }
             _ => (*layout, tiled::DEFAULT_CLEAR),
         };
-        Ok((tiled::Codec::of(&layout, clear).map(Codec::Tiled)?, layout))
+        let codec = match self.decodes {
+            Decodes::Determined { flipped: Some(bit) } if !self.makes(modifier) => {
+                tiled::Codec::with_flipped_bit(&layout, bit)?
+            }
+            _ => tiled::Codec::of(&layout, clear)?,
+        };
+        Ok((Codec::Tiled(codec), layout))
     }
 
     fn refusal(self, layout: &Layout, metadata: &Metadata) -> Error {

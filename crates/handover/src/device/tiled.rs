@@ -53,8 +53,16 @@ struct States {
 
 impl Codec {
     pub(crate) fn of(layout: &Layout, clear: u32) -> Result<Self> {
+        Self::over(maps::of(layout)?, layout, clear)
+    }
+
+    /// A codec that inverts one bit of every address, to show that this shows. What is compressed never has it.
+    pub(super) fn with_flipped_bit(layout: &Layout, bit: u32) -> Result<Self> {
+        Self::over(maps::with_flipped_bit(layout, bit)?, layout, DEFAULT_CLEAR)
+    }
+
+    fn over(planes: Vec<Plane>, layout: &Layout, clear: u32) -> Result<Self> {
         let unfit = || Error::new(Stage::Access, Kind::Unreachable).found(format!("{} as tiles", layout.modifier()));
-        let planes = maps::of(layout)?;
         let states = match (layout.has_compression(), layout.plane(0), layout.plane(1)) {
             (true, Some(pixels), Some(states)) => {
                 let blocks = usize::try_from(pixels.size.get()).map_err(|_| unfit())?.div_ceil(BLOCK);
