@@ -99,7 +99,11 @@ fn each_wrong_value_names_its_place_and_what_is_allowed() {
     );
     says(
         &RIGHT.replace("\"pattern\"", "\"pattern\"\ndevice = \"vega\""),
-        &["test.toml:6:10", "unknown device `vega`", "allowed: plain, plain+blocks, blocks"],
+        &[
+            "test.toml:6:10",
+            "unknown device `vega`",
+            "allowed: plain, plain+blocks, blocks, vega10, navi21, tigerlake, turing, plain+decode",
+        ],
     );
     says(
         &RIGHT.replace("\"pattern\"", "\"pattern\"\nformats = [\"xrgb8888\"]"),

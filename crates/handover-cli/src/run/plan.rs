@@ -187,9 +187,9 @@ impl Plan {
     /// Is what goes over this edge hashed at both ends? Where a simulated chip lays pixels out, or devices differ on purpose: there one
     /// wrong address would change the picture and nothing else. Not for mailboxes, which pass frames over.
     pub(super) fn is_hashed(&self, edge: Edge) -> bool {
-        let ends = [edge.producer, edge.reader].into_iter().filter_map(|end| self.parties.get(end));
+        let mut ends = [edge.producer, edge.reader].into_iter().filter_map(|end| self.parties.get(end));
         let is_chip = |party: &Party| party.device.is_chip() && party.hardware.is_none();
-        !edge.mailbox && !edge.copies && (self.other_device.is_some() || { ends }.any(is_chip))
+        !edge.mailbox && !edge.copies && (self.other_device.is_some() || ends.any(is_chip))
     }
 
     /// The edges that participant `index` reads by, in the order of its `reads`, and those it is read by.
