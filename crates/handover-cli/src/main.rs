@@ -15,7 +15,7 @@ use handover_cli::inspect::{self, inspect};
 use handover_cli::layout::{self, layout};
 use handover_cli::measure::{self, Duty, Overrides};
 use handover_cli::participant;
-use handover_cli::run::{Arguments, Backend, run};
+use handover_cli::run::{Arguments, Backend, OtherDevice, run};
 
 /// Share surfaces between processes: the right layout, the right metadata, the right fence.
 #[derive(Debug, Parser)]
@@ -87,6 +87,9 @@ Examples:
   handover run vulkan                        clients and a compositor on a GPU, or on Mesa's driver for the CPU
   handover run wayland                       a clip, composed on a GPU, in a window of the compositor that runs, and two videos
   handover run capture                       two videos of what a stock Wayland client shows
+  handover run dri                           an application and a display server on chips of two vendors
+  handover run dri --other-device decode     the server reads the application's own layout, and nothing is copied
+  handover run dri --other-device linear     as window systems do today: every frame is copied into a LINEAR surface
   handover run tiles                         a scenario: four writers and four readers in one buffer, by region
   handover run tiles --regions whole         the same without regions: who waits falsely, and how long
   handover run tiles --policy W3=none        one of them attaches no fence: somebody reads a torn picture
@@ -98,12 +101,12 @@ Results in DIR:
                  of each preview; of a screen, NAME-last.png
   waits.svg      some frames from the middle: who drew and read when, and who waited for whom; of a scenario, the schedule as it was
                  measured over the one that explain predicts
-  report.json    frames, latency, waiting, negotiated layouts, compression decisions, bytes copied; of a scenario, the times of
+  report.json    frames, latency, waiting, negotiated layouts, compression decisions, surfaces, bytes copied; of a scenario, the times of
                  every job, false waits, hazards, and what reservations held
 
 Exit codes:
   0    complete
-  1    a participant died or failed, a reader got fewer frames or found wrong pixels, a job started too early; the message
+  1    a participant died or failed, a reader got fewer frames or other pixels, a job started too early; the message
        names it and its stage, the results up to there are kept
   2    refused before anything started: the command line, the pipeline, the clip or the output directory
   130  interrupted by Ctrl-C; the results up to there are kept (143 for SIGTERM, 129 for SIGHUP)";
@@ -276,7 +279,7 @@ struct Explain {
 #[derive(Debug, Args)]
 struct Run {
     /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera, vulkan, wayland,
-    /// capture. Or a scenario file, or a shipped one: tiles, fields, blend, single-buffer, implicit-client, stream, threads.
+    /// capture, dri, dri-vendor, dri-same. Or a scenario file, or a shipped one: tiles, fields, blend, single-buffer, implicit-client, stream, threads.
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: Option<PathBuf>,
     /// The clip: an MP4 file with an H.264 track. Default: the one the program carries.
@@ -294,6 +297,13 @@ struct Run {
     /// Where surfaces live. Default: software, or linux for a pipeline with a real device.
     #[arg(long, value_name = "BACKEND", value_parser = clap::builder::PossibleValuesParser::new(Backend::WORDS))]
     backend: Option<String>,
+    /// What is shared where a reader is another simulated device than the producer: LINEAR copies of what it draws, or its own
+    /// layout, decoded by the reader. Default: the best layout that both know already, which may be LINEAR.
+    #[arg(long, value_name = "WAY", value_parser = clap::builder::PossibleValuesParser::new(OtherDevice::WORDS))]
+    other_device: Option<String>,
+    /// Let every decoder get this bit of every address wrong: a fault for tests, which must show.
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u32).range(0..32))]
+    flip_decoder_bit: Option<u32>,
     /// Have the kernel's own fences in waits.svg. Takes root.
     #[arg(long)]
     trace: bool,
@@ -309,6 +319,25 @@ struct Run {
     /// Of a scenario: leave out what keeps its owners safe, to see what breaks.
     #[arg(long, value_name = "DUTY", value_parser = clap::builder::PossibleValuesParser::new(Duty::WORDS))]
     without: Vec<String>,
+}
+
+impl From<Run> for Arguments {
+    fn from(run: Run) -> Self {
+        let without = run.without.iter().filter_map(|word| Duty::from_word(word)).collect();
+        Self {
+            pipeline: run.pipeline,
+            input: run.input,
+            frames: run.frames,
+            backend: run.backend.as_deref().and_then(Backend::from_word),
+            other_device: run.other_device.as_deref().and_then(OtherDevice::from_word),
+            flip_decoder_bit: run.flip_decoder_bit,
+            out: run.out,
+            trace: run.trace,
+            json: run.json,
+            colours: std::io::stderr().is_terminal(),
+            overrides: Overrides { sync: run.sync, regions: run.regions, policies: run.policies, without },
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -327,12 +356,6 @@ fn main() -> ExitCode {
             layout(&layout::Arguments { modifier, format, size, parameters, at, svg, json })
         }
         Command::Inspect(Inspect { pids, watch, json }) => inspect(&inspect::Arguments { pids, watch, json }),
-        Command::Run(Run { pipeline, input, frames, out, json, backend, trace, sync, regions, policies, without }) => {
-            let colours = std::io::stderr().is_terminal();
-            let backend = backend.as_deref().and_then(Backend::from_word);
-            let without = without.iter().filter_map(|word| Duty::from_word(word)).collect();
-            let overrides = Overrides { sync, regions, policies, without };
-            run(&Arguments { pipeline, input, frames, backend, out, trace, json, colours, overrides })
-        }
+        Command::Run(arguments) => run(&arguments.into()),
     }
 }

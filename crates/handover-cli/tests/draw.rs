@@ -65,6 +65,18 @@ fn patterns_differ_by_client_and_frame() {
     assert!(draw(3, 3).bytes().chunks(4).all(|pixel| pixel[3] == 255));
 }
 
+/// What readers of tiled surfaces are checked by: a picture in which pixels change places is another picture.
+#[test]
+fn no_two_pixels_that_lie_apart_by_a_power_of_two_can_change_places_unseen() {
+    let mut pixels = canvas(640, 360);
+    pattern(3, 0, &mut pixels);
+    for (dx, dy) in (0..8).flat_map(|bit| [(1 << bit, 0), (0, 1 << bit), (1 << bit, 1 << bit)]) {
+        let moved = |x: u32, y: u32| pixels.get(x ^ dx, y ^ dy);
+        let same = (0..640).all(|x| (0..360).all(|y| moved(x, y).is_none() || moved(x, y) == pixels.get(x, y)));
+        assert!(!same, "{dx}, {dy}");
+    }
+}
+
 #[test]
 fn no_canvas_is_too_small_and_no_number_too_large() {
     for (width, height) in [(1, 1), (1, 300), (300, 1), (7, 5), (23, 24), (16384, 2)] {

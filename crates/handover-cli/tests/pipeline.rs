@@ -47,7 +47,7 @@ fn shipped_pipelines_are_right() {
 fn desktop_has_three_readers_of_the_clip() {
     let pipeline = Pipeline::load(None).unwrap();
     let clip = &pipeline.participants[0];
-    assert_eq!((&clip.kind, clip.device), (&Kind::Clip, Device::Blocks));
+    assert_eq!((&clip.kind, clip.device), (&Kind::Clip, Device::Simulated(handover::Device::BLOCKS)));
     assert_eq!(clip.export, ExportFlags::READ | ExportFlags::EXPLICIT_FLUSH);
     let readers: Vec<_> = pipeline.readers(0).map(|index| pipeline.participants[index].name.as_str()).collect();
     assert_eq!(readers, ["compositor", "stream", "capture"]);
@@ -99,7 +99,11 @@ fn each_wrong_value_names_its_place_and_what_is_allowed() {
     );
     says(
         &RIGHT.replace("\"pattern\"", "\"pattern\"\ndevice = \"vega\""),
-        &["test.toml:6:10", "unknown device `vega`", "allowed: plain, plain+blocks, blocks"],
+        &[
+            "test.toml:6:10",
+            "unknown device `vega`",
+            "allowed: plain, plain+blocks, blocks, vega10, navi21, tigerlake, turing, plain+decode",
+        ],
     );
     says(
         &RIGHT.replace("\"pattern\"", "\"pattern\"\nformats = [\"xrgb8888\"]"),

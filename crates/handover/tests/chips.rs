@@ -145,6 +145,9 @@ fn names_are_read_back_and_nobody_else_has_them() {
         assert_eq!(Device::from_name(&device.name()), Some(device));
         assert_eq!(Device::from_name(&device.with_decoder().name()), Some(device.with_decoder()));
         assert!(device.to_string().ends_with("(simulated)"), "{device}");
+        // A decoder once took from `blocks` what it reads without.
+        let own = device.modifiers(Format::XRGB8888);
+        assert!(own.into_iter().all(|modifier| device.with_decoder().reads(modifier)), "{device}");
     }
     assert_eq!(Device::from_name("driver"), None);
     assert_eq!(Compression::Possible, Options::default().compression);

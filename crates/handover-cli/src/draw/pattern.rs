@@ -16,8 +16,11 @@ pub fn colour(index: u32) -> u32 {
     COLOURS.get(index as usize % COLOURS.len()).copied().unwrap_or(LIGHT)
 }
 
+/// The edge of the square of grain, if the canvas is large enough.
+const GRAIN: u32 = 64;
+
 /// Draws frame `frame` of client `index`: a board in its colour, a bar that moves four pixels a frame, its index and
-/// the frame number.
+/// the frame number, and in the last corner a square whose pixels all differ a little.
 pub fn pattern(frame: u64, index: u32, canvas: &mut impl Canvas) {
     let extent = canvas.extent();
     let (width, height) = (extent.width().get(), extent.height().get());
@@ -46,4 +49,19 @@ pub fn pattern(frame: u64, index: u32, canvas: &mut impl Canvas) {
     canvas.fill(Area { x: 0, y: 0, width: box_width, height: 2 * box_height + 2 * dot }, DARK);
     font::text(canvas, 2 * dot, 2 * dot, 2 * dot, LIGHT, &label);
     font::text(canvas, 2 * dot, box_height + 6 * dot, dot, LIGHT, &number);
+    grain(canvas, dim);
+}
+
+/// All else is made of squares of several pixels: a decoder that took neighbours for each other drew the same card.
+fn grain(canvas: &mut impl Canvas, colour: u32) {
+    let extent = canvas.extent();
+    let (width, height) = (extent.width().get(), extent.height().get());
+    let edge = GRAIN.min(width / 4).min(height / 4);
+    for y in height - edge..height {
+        for x in width - edge..width {
+            let mixed = x.wrapping_mul(0x9e37_79b9) ^ y.wrapping_mul(0x85eb_ca6b);
+            let noise = (mixed ^ mixed >> 15).wrapping_mul(0x2c1b_3c6d) >> 8;
+            canvas.set(x, y, colour ^ (noise & 0x0007_0707));
+        }
+    }
 }

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
+    /// The surfaces that it allocated.
+    Allocated(Vec<Allocation>),
     /// Its surfaces were exported to a reader that has imported them.
     Exported(Exported),
     /// When frames were submitted and released. Sent every few hundred.
@@ -19,6 +21,29 @@ pub enum Event {
         /// Why.
         message: String,
     },
+}
+
+/// One surface, as it was allocated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// Its place in its pool.
+    pub index: u32,
+    /// Do others share it? Else only its owner draws into it, and copies.
+    pub shared: bool,
+    /// The format.
+    pub format: String,
+    /// Width and height in pixels.
+    pub extent: (u32, u32),
+    /// The modifier, in words.
+    pub modifier: String,
+    /// Its number, as "0x…".
+    pub modifier_code: String,
+    /// Is that LINEAR?
+    pub linear: bool,
+    /// Has it room for compression? Exports decide whether that is used.
+    pub compressed: bool,
+    /// Bytes of it.
+    pub bytes: u64,
 }
 
 /// What an export decided.
@@ -90,6 +115,12 @@ pub struct Tally {
     pub submitted: u64,
     /// Rounds of frames it read, one frame of each input.
     pub shown: u64,
+    /// Bytes of pixels that its CPU drew into surfaces, as if nothing were compressed.
+    pub frame_bytes: u64,
+    /// Bytes of pixels that it copied from its private surface into LINEAR ones.
+    pub linear_copy_bytes: u64,
+    /// SHA-256 of all frames it published, as [`InputTally::content_sha256`] has them, if it was to be known.
+    pub content_sha256: Option<String>,
     /// Its own frames that a reader's full queue did not take.
     pub dropped: u64,
     /// Each input.
@@ -189,6 +220,9 @@ pub struct InputTally {
     pub skipped: u64,
     /// Did the producer go away without ending the stream?
     pub gone: bool,
+    /// SHA-256 of the frames read, one after the other, each row by row: blue, green, red, alpha, which is 255 in a format without. `null`:
+    /// a mailbox, copies, or no simulated chip took part.
+    pub content_sha256: Option<String>,
 }
 
 /// Time by cause, in microseconds.

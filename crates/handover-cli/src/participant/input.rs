@@ -13,6 +13,7 @@ use handover::{Access, Deadline, Device, Error, Format, Kind, Lease, Region, Sta
 use handover_vulkan::Submitted;
 
 use super::account::now;
+use super::content::Content;
 use super::desk::{Desk, timed};
 use super::event::{Held as Holding, InputTally};
 use super::job::InputJob;
@@ -30,6 +31,7 @@ pub(super) struct Input {
     format: Format,
     hold: Duration,
     pixels: Pixels,
+    content: Content,
     tally: InputTally,
 }
 
@@ -91,7 +93,8 @@ impl Input {
             }
         };
         let tally = InputTally { producer: job.producer.clone(), ..InputTally::default() };
-        Ok(Some(Self { index, link, format: job.format()?, hold, pixels: Pixels::new(job.extent()?), tally }))
+        let (pixels, content) = (Pixels::new(job.extent()?), Content::new(job.hashes));
+        Ok(Some(Self { index, link, format: job.format()?, hold, pixels, content, tally }))
     }
 
     /// The frame last taken, as XRGB8888 or ARGB8888; x is 255.
@@ -124,6 +127,8 @@ impl Input {
         desk.stage(Stage::Release);
         lease.release()?;
         self.release(frame, came, desk)?;
+        // Its producer need not wait for it.
+        self.content.add(self.pixels.bytes());
         Ok(Taken::Frame)
     }
 
@@ -276,7 +281,7 @@ impl Input {
 
     /// Its counts, and how long it waited for its producer and for fences.
     pub(super) fn tally(&self) -> (InputTally, Waited) {
-        let mut tally = self.tally.clone();
+        let mut tally = InputTally { content_sha256: self.content.text(), ..self.tally.clone() };
         let mut waited = Waited::default();
         if let Link::Shared(consumer) = &self.link {
             tally.skipped += consumer.skipped();

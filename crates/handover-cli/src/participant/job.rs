@@ -33,6 +33,12 @@ pub struct Job {
     pub extent: (u32, u32),
     /// How it allocates. `None`: nobody shares its surfaces.
     pub surfaces: Option<Surfaces>,
+    /// The one surface it draws into, to copy from there into those that others share. `None`: it draws into them.
+    pub private: Option<Surfaces>,
+    /// Is the content of its own frames hashed?
+    pub hashes: bool,
+    /// The bit of every address that its decoder gets wrong, to show that this shows.
+    pub flip_decoder_bit: Option<u32>,
     /// How long it keeps each frame it reads, in milliseconds.
     pub hold_ms: u64,
     /// Whom it reads.
@@ -218,6 +224,8 @@ pub struct InputJob {
     pub mailbox: bool,
     /// Pixels come through a socket.
     pub copies: bool,
+    /// Is the content of its frames hashed?
+    pub hashes: bool,
 }
 
 /// One reader.
@@ -243,7 +251,8 @@ impl Job {
         if matches!(self.work, Work::Vulkan { .. }) {
             return Ok(Device::DRIVER);
         }
-        Device::from_name(&self.device).ok_or(BadJob("device"))
+        let device = Device::from_name(&self.device).ok_or(BadJob("device"))?;
+        Ok(self.flip_decoder_bit.map_or(device, |bit| device.with_flipped_bit(bit)))
     }
 
     /// Frames a second.

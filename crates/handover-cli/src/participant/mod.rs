@@ -13,6 +13,7 @@
 pub mod account;
 mod camera;
 mod compose;
+mod content;
 mod desk;
 mod encoder;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod job;
 mod output;
 mod pixels;
 mod preview;
+mod private;
 mod program;
 mod screen;
 mod source;

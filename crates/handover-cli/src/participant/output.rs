@@ -11,16 +11,18 @@ use handover::negotiate::SurfaceUsages;
 use handover::stream::{ConsumerId, Delivery, Draft, Producer, Published, Undrawn};
 use handover::transport::{Channel, Traffic};
 use handover::{
-    Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Layout, Options, ReadOnly, Stage, Surface, ViewMut,
-    Writers, allocate, flush,
+    Deadline, Device, Elements, ExportFlags, Extent, Format, Kind, Layout, Modifier, Options, ReadOnly, Stage, Surface,
+    ViewMut, Writers, allocate, flush,
 };
 use handover_vulkan::Submitted;
 
 use super::account::now;
+use super::content::Content;
 use super::desk::{Desk, micros, timed};
-use super::event::{Drawn, Event, Exported, Without};
+use super::event::{Allocation, Drawn, Event, Exported, Without};
 use super::job::{Job, OutputJob};
 use super::pixels::to_memory;
+use super::private::Private;
 use super::vulkan::Studio;
 use super::{Failure, Result};
 use crate::draw::Pixels;
@@ -42,6 +44,9 @@ pub(super) struct Output {
     /// Had it readers? Without any it draws for itself alone.
     had_readers: bool,
     pixels: Pixels,
+    /// Where it draws, if what it shares is a copy.
+    private: Option<Private>,
+    content: Content,
     /// When each draft that is out was asked for, and when it came; by the number of its frame.
     begun: HashMap<u64, (u64, u64)>,
     /// What the producer had waited and sent when it was let go.
@@ -72,10 +77,16 @@ impl Output {
                 .all(|reader| reader.flags().is_ok_and(|flags| flags.contains(ExportFlags::EXPLICIT_FLUSH))),
             had_readers: !job.outputs.is_empty(),
             pixels: Pixels::new(extent),
+            private: None,
+            content: Content::new(job.hashes),
             begun: HashMap::new(),
             past: Past::default(),
         };
         if let Some(surfaces) = allocate_for(job, extent, studio, desk)? {
+            this.private = Private::new(job)?;
+            let own = this.private.iter().map(|private| allocated(private.surface(), false));
+            let all = own.chain(surfaces.iter().map(|surface| allocated(surface, true))).collect();
+            desk.tell(&Event::Allocated(all))?;
             this.format = surfaces.first().and_then(Surface::format);
             this.producer = Some(Producer::new(surfaces)?);
         }
@@ -207,17 +218,26 @@ impl Output {
     pub(super) fn submit(&mut self, Room(draft): Room, desk: &mut Desk) -> Result<()> {
         if let (Some(draft), Some(format)) = (draft, self.format.filter(|_| self.producer.is_some())) {
             desk.stage(Stage::Access);
-            let (surface, pixels) = (draft.surface(), &self.pixels);
-            timed(&mut desk.tally.time.cpu, || {
+            let (surface, pixels, private) = (draft.surface(), &self.pixels, &mut self.private);
+            let copied = timed(&mut desk.tally.time.cpu, || {
                 let bytes = to_memory(format, pixels.bytes());
-                write(&draft.lease().write(surface)?, &bytes, pixels.stride())
+                let view = draft.lease().write(surface)?;
+                match private {
+                    Some(private) => private.draw(&bytes, pixels.stride(), &view),
+                    None => write(&view, &bytes, pixels.stride()).map(|()| 0),
+                }
             })?;
+            desk.tally.frame_bytes += pixels.bytes().len() as u64;
+            desk.tally.linear_copy_bytes += copied;
             if self.flushes {
                 desk.stage(Stage::Flush);
                 let blocks = timed(&mut desk.tally.time.flush, || flush(draft.lease(), surface))?;
                 desk.tally.flushed_blocks += u64::from(blocks);
             }
             self.publish(draft, desk)?;
+            // Readers need not wait for it.
+            self.content.add_drawn(format, self.pixels.bytes());
+            desk.tally.content_sha256 = self.content.text();
         } else {
             desk.tally.submitted += 1;
         }
@@ -259,7 +279,7 @@ impl Output {
 
 /// Writes a whole picture the way a renderer would: if at least half of its rows, from the top, are of one colour (an
 /// overlay that is empty above), it clears all and writes the others. A device that compresses has its fast path for this.
-fn write(view: &ViewMut<'_>, bytes: &[u8], stride: usize) -> handover::Result<()> {
+pub(super) fn write(view: &ViewMut<'_>, bytes: &[u8], stride: usize) -> handover::Result<()> {
     let Some(colour) = bytes.first_chunk::<PIXEL>() else { return Ok(()) };
     let one_colour = |row: &&[u8]| row.as_chunks::<PIXEL>().0.iter().all(|pixel| pixel == colour);
     let rows = bytes.chunks_exact(stride);
@@ -298,6 +318,23 @@ fn allocate_for(
         studio.rehearse(&made)?;
     }
     Ok(Some(made))
+}
+
+fn allocated(surface: &Surface, shared: bool) -> Allocation {
+    let layout = surface.layout();
+    let modifier = layout.modifier();
+    let extent = layout.extent().map_or((0, 0), |extent| (extent.width().get(), extent.height().get()));
+    Allocation {
+        index: surface.index(),
+        shared,
+        format: layout.format().map_or("", Format::name).into(),
+        extent,
+        modifier: modifier.to_string(),
+        modifier_code: format!("{:#018x}", modifier.0),
+        linear: modifier == Modifier::LINEAR,
+        compressed: layout.has_compression(),
+        bytes: layout.size().get(),
+    }
 }
 
 fn exported(reader: &OutputJob, surface: &Surface, decision: handover::Decision) -> Result<Exported> {

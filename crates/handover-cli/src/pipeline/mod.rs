@@ -12,7 +12,8 @@
 //! name = "clip"              # small letters, digits and '-'; unique
 //! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen;
 //!                            # window, program
-//! device = "blocks"          # a simulated device: plain (default), plain+blocks or blocks; or vulkan, a real one
+//! device = "blocks"          # a simulated device: plain (default), plain+blocks, blocks, vega10, navi21, tigerlake or turing,
+//!                            # or one of them that decodes the others' layouts, "vega10+decode"; or vulkan, a real one
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
 //! export = ["read", "explicit-flush"]  # default: read; needed, as every reader reads
 //! surfaces = 4               # in its pool, 1 to 16; default 4
@@ -72,13 +73,17 @@ pub use types::{
 /// of Vulkan.
 /// `wayland` is a clip, composed by Vulkan, in a window, with two encoders beside it. It needs a driver of Vulkan and a Wayland compositor.
 /// `capture` is a Wayland client of somebody else's, read by two encoders and a preview.
-pub const SHIPPED: [(&str, &str); 6] = [
+/// `dri` is an application and a display server on simulated chips of two vendors, `dri-vendor` on two of one vendor, `dri-same` on one.
+pub const SHIPPED: [(&str, &str); 9] = [
     ("desktop", include_str!("../../pipelines/desktop.toml")),
     ("fanout", include_str!("../../pipelines/fanout.toml")),
     ("camera", include_str!("../../pipelines/camera.toml")),
     ("vulkan", include_str!("../../pipelines/vulkan.toml")),
     ("wayland", include_str!("../../pipelines/wayland.toml")),
     ("capture", include_str!("../../pipelines/capture.toml")),
+    ("dri", include_str!("../../pipelines/dri.toml")),
+    ("dri-vendor", include_str!("../../pipelines/dri-vendor.toml")),
+    ("dri-same", include_str!("../../pipelines/dri-same.toml")),
 ];
 
 impl Pipeline {

@@ -64,7 +64,7 @@ impl Resolver<'_> {
         self.name(index, &entry.name);
         let kind = self.kind(entry);
         let reads = self.reads(entry, kind.as_ref());
-        let device = self.word(entry.device.as_ref(), "device", &Device::WORDS);
+        let device = self.device(entry);
         let mode = self.word(entry.mode.as_ref(), "mode", &Mode::WORDS);
         let formats = self.formats(entry, kind.as_ref());
         let copies = entry.copies.as_ref().filter(|copies| *copies.as_ref());
@@ -75,12 +75,6 @@ impl Resolver<'_> {
                     .help("leave one of them out"),
             );
         }
-        let device = match device {
-            Some("blocks") => Device::Blocks,
-            Some("plain+blocks") => Device::PlainWithDecoder,
-            Some("vulkan") => Device::Vulkan,
-            _ => Device::Plain,
-        };
         if let Some(kind) = &kind {
             misplaced(entry, kind, device).into_iter().for_each(|diagnostic| self.push(diagnostic));
         }
@@ -177,6 +171,13 @@ impl Resolver<'_> {
             self.push(Diagnostic::new(title, place, "").help(help));
         }
         words.to_vec()
+    }
+
+    fn device(&mut self, entry: &Entry) -> Device {
+        let words: Vec<String> = Device::all().map(Device::word).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let word = self.word(entry.device.as_ref(), "device", &words);
+        Device::all().find(|device| word == Some(device.word().as_str())).unwrap_or_default()
     }
 
     fn encoding(&mut self, entry: &Entry) -> Encoding {

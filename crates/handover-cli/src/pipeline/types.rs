@@ -110,16 +110,11 @@ pub struct Encoding {
     pub file: String,
 }
 
-/// A device that draws or reads: a simulated one, or a real one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// A device that draws or reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
-    /// Linear surfaces only.
-    #[default]
-    Plain,
-    /// Makes linear surfaces only, and has learnt to read those of `blocks`.
-    PlainWithDecoder,
-    /// Tiled surfaces with a compression plane.
-    Blocks,
+    /// One of the library's simulated devices, perhaps with a decoder.
+    Simulated(handover::Device),
     /// A device of Vulkan.
     Vulkan,
 }
@@ -194,17 +189,31 @@ impl Participant {
     }
 }
 
+impl Default for Device {
+    /// Linear surfaces only.
+    fn default() -> Self {
+        Self::Simulated(handover::Device::PLAIN)
+    }
+}
+
 impl Device {
-    /// The words of the file.
-    pub const WORDS: [&'static str; 4] = ["plain", "plain+blocks", "blocks", "vulkan"];
+    /// All that a file can name: simulated devices, the same with decoders, then `vulkan`.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let decoders = handover::Device::simulated().map(handover::Device::with_decoder);
+        let simulated = handover::Device::simulated()
+            .flat_map(|device| match device {
+                handover::Device::PLAIN => [Some(device), Some(device.with_blocks_decoder())],
+                _ => [Some(device), None],
+            })
+            .flatten();
+        simulated.chain(decoders).map(Self::Simulated).chain([Self::Vulkan])
+    }
 
     /// The word of the file.
-    pub fn word(self) -> &'static str {
+    pub fn word(self) -> String {
         match self {
-            Self::Plain => "plain",
-            Self::PlainWithDecoder => "plain+blocks",
-            Self::Blocks => "blocks",
-            Self::Vulkan => "vulkan",
+            Self::Simulated(device) => device.name(),
+            Self::Vulkan => "vulkan".into(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a run may take of the machine: memory and descriptors. Found out before anything starts.
 
+use handover::negotiate::Agreement;
 use handover::{Compression, Layout, Modifier};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -83,16 +84,19 @@ fn share<'a>(plan: &'a Plan, party: &'a Party) -> Result<Share<'a>, Refusal> {
         // Their pixels are the surfaces'.
         Kind::Camera | Kind::Output | Kind::Window { .. } => 0,
     };
-    let (surfaces, size) = match surface_size(party)? {
+    let (surfaces, size) = match surface_size(party, party.agreement.as_ref())? {
         Some(size) => (party.participant.surfaces.into(), size),
         None => (0, 0),
     };
-    Ok(Share { name: &party.participant.name, surfaces, size, private: own * work + read })
+    // One more surface, and one more picture on the way from it.
+    let copied = surface_size(party, party.private.as_ref())?.map_or(0, |size| size.saturating_add(own * PIXEL as u64));
+    let private = (own * work + read).saturating_add(copied);
+    Ok(Share { name: &party.participant.name, surfaces, size, private })
 }
 
 /// The size of one surface in bytes. `None`: nobody shares them, and there are none.
-fn surface_size(party: &Party) -> Result<Option<u64>, Refusal> {
-    let Some(agreement) = &party.agreement else { return Ok(None) };
+fn surface_size(party: &Party, agreement: Option<&Agreement>) -> Result<Option<u64>, Refusal> {
+    let Some(agreement) = agreement else { return Ok(None) };
     let Some(format) = agreement.format else { return Ok(None) };
     let layout = match agreement.modifier {
         Modifier::SIM_BLOCKS => {

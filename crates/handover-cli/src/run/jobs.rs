@@ -23,6 +23,9 @@ pub(super) fn job(plan: &Plan, index: usize, input: Option<&FilePath>, out: &Fil
         surfaces: party.agreement.as_ref().and_then(|agreement| {
             Surfaces::of(agreement, participant.surfaces, &party.source, plan.writers(index) == Writers::Open)
         }),
+        private: party.private.as_ref().and_then(|agreement| Surfaces::of(agreement, 1, &party.source, false)),
+        hashes: outputs.iter().any(|edge| plan.is_hashed(*edge)),
+        flip_decoder_bit: plan.flip_decoder_bit.filter(|_| party.device.has_decoder()),
         hold_ms: u64::try_from(participant.hold.as_millis()).unwrap_or(u64::MAX),
         inputs: inputs.into_iter().map(|edge| input_job(plan, edge)).collect::<Result<_, _>>()?,
         outputs: outputs.into_iter().map(|edge| output_job(plan, party, edge)).collect::<Result<_, _>>()?,
@@ -74,6 +77,7 @@ fn input_job(plan: &Plan, edge: Edge) -> Result<InputJob, String> {
         format: format_of(producer, edge).fourcc().0,
         mailbox: edge.mailbox,
         copies: edge.copies,
+        hashes: plan.is_hashed(edge),
     })
 }
 

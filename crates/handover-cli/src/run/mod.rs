@@ -6,10 +6,13 @@
 //! directory behind. Then the supervisor ([`Outcome`]) runs the plan. When it ends, well or not, videos and pictures are whole up to
 //! the last frame, `report.json` says what happened, and no process, socket, file or shared memory is left.
 
+mod allocations;
 mod budget;
+mod content;
 mod jobs;
 mod memory;
 mod offers;
+mod other_device;
 pub(crate) mod outputs;
 mod place;
 mod plan;
@@ -32,7 +35,10 @@ use std::time::Instant;
 
 use signal_hook::consts::SIGINT;
 
+pub use allocations::Allocated;
 pub use budget::MEMORY;
+pub use content::Different;
+pub use other_device::OtherDevice;
 pub use outputs::{Outputs, REPORT};
 pub use place::{Backend, Hardware};
 pub use plan::{Edge, Party, Plan, Refusal};
@@ -67,6 +73,10 @@ pub struct Arguments {
     pub frames: Option<u64>,
     /// Where surfaces live; `None`: in software, unless the pipeline has devices of the kernel's.
     pub backend: Option<Backend>,
+    /// What is shared where a reader is another device than the producer; `None`: what negotiation gives.
+    pub other_device: Option<OtherDevice>,
+    /// The bit of every address that decoders get wrong, to show that this shows.
+    pub flip_decoder_bit: Option<u32>,
     /// Where the results go.
     pub out: PathBuf,
     /// Have the kernel's fences in the picture of who waited for whom?
@@ -113,11 +123,13 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 /// A file with jobs instead of participants.
 fn run_scenario(arguments: &Arguments, scenario: &Path, text: measure::Text) -> ExitCode {
-    let Arguments { input, frames, backend, trace, .. } = arguments;
+    let Arguments { input, frames, backend, other_device, flip_decoder_bit, trace, .. } = arguments;
     let given = [
         ("--input", input.is_some()),
         ("--frames", frames.is_some()),
         ("--backend", backend.is_some()),
+        ("--other-device", other_device.is_some()),
+        ("--flip-decoder-bit", flip_decoder_bit.is_some()),
         ("--trace", *trace),
     ];
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
@@ -152,7 +164,12 @@ fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
     })?;
     let clip = clip(&pipeline, arguments.input.as_deref())?;
     let refused = |refusal: Refusal| format!("error: {refusal}");
-    let mut plan = Plan::of(&pipeline, clip.as_ref(), arguments.frames).map_err(refused)?;
+    let mut plan =
+        Plan::with_other_device(&pipeline, clip.as_ref(), arguments.frames, arguments.other_device).map_err(refused)?;
+    plan.flip_decoder_bit = arguments.flip_decoder_bit;
+    if plan.flip_decoder_bit.is_some() && !plan.parties.iter().any(|party| party.device.has_decoder()) {
+        return Err(format!("error: --flip-decoder-bit: nobody in {} has a decoder; --other-device decode", plan.name));
+    }
     budget::allow_descriptors(&plan).map_err(refused)?;
     plan.place(arguments.backend).map_err(refused)?;
     if let Some(clip) = &clip {
@@ -212,7 +229,7 @@ fn play(arguments: &Arguments, plan: &Plan, input: Option<&Path>, outputs: &Outp
         Some(Cause::Signal(signal)) => {
             ExitCode::from(SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(SIGINT as u8)))
         }
-        None if report.short.is_empty() => ExitCode::SUCCESS,
+        None if report.short.is_empty() && report.different.is_empty() => ExitCode::SUCCESS,
         Some(Cause::Death) | None => ExitCode::from(FAILED),
     })
 }
@@ -242,6 +259,9 @@ fn tell(arguments: &Arguments, report: &Report, outcome: &Outcome, outputs: &Out
     }
     for short in &report.short {
         anstream::eprintln!("error: {short}");
+    }
+    for different in &report.different {
+        anstream::eprintln!("error: {different}");
     }
     if !outcome.killed.is_empty() {
         anstream::eprintln!("error: did not stop in time and were killed: {}", outcome.killed.join(", "));

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use handover::negotiate::{Agreement, Offer, SurfaceUsages, negotiate};
-use handover::{Deadline, Device, Extent, Kind as ErrorKind};
+use handover::{Deadline, Device, Extent, Kind as ErrorKind, Modifier};
 use handover_vulkan::Gpu;
 use handover_wayland::client::{Client, Feedback};
 
+use super::other_device::{self, OtherDevice};
 use super::plan::Refusal;
 use crate::pipeline::{self, Kind, Participant};
 
@@ -22,29 +23,40 @@ pub(super) fn is_asked(participant: &Participant) -> bool {
 }
 
 /// The device by whose rules its surfaces are read and written on the CPU.
-pub(super) fn device(participant: &Participant) -> Result<Device, Refusal> {
-    let name = participant.device.word();
+pub(super) fn device(participant: &Participant) -> Device {
     match participant.device {
-        pipeline::Device::Vulkan => Some(Device::DRIVER),
-        _ => Device::from_name(name),
+        pipeline::Device::Vulkan => Device::DRIVER,
+        pipeline::Device::Simulated(device) => device,
     }
-    .ok_or_else(|| Refusal(format!("{} cannot run: there is no device {name}", participant.name)))
 }
 
-/// The producer's offer against those of all who share its surfaces. `None`: nobody does.
+/// What a producer allocates.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Agreed {
+    /// What it shares. `None`: nobody reads its surfaces.
+    pub(super) shared: Option<Agreement>,
+    /// What it draws into, to copy it from there into what it shares. `None`: it draws into that.
+    pub(super) private: Option<Agreement>,
+}
+
+/// The producer's offer against those of all who share its surfaces.
 pub(super) fn agree(
     producer: &Participant,
     readers: &[&Participant],
     extent: Extent,
     devices: &Devices,
-) -> Result<Option<Agreement>, Refusal> {
+    other: Option<OtherDevice>,
+) -> Result<Agreed, Refusal> {
     // A V4L2 device has no word for what it does; the others draw.
     let makes = match producer.kind {
         Kind::Camera => SurfaceUsages::WRITE,
         _ if producer.device == pipeline::Device::Vulkan => SurfaceUsages::RENDER,
         _ => SurfaceUsages::WRITE | SurfaceUsages::RENDER,
     };
-    let mut offers = vec![devices.offer(producer, makes)?];
+    let linear = other_device::asks_linear(other, producer, readers);
+    let mut own = devices.offer(producer, makes);
+    own.entries.retain(|entry| !linear || entry.modifier == Modifier::LINEAR);
+    let mut offers = vec![own];
     for reader in readers {
         let reads = match reader.kind {
             Kind::Encoder(_) => SurfaceUsages::READ | SurfaceUsages::ENCODE,
@@ -53,18 +65,20 @@ pub(super) fn agree(
             _ if reader.device == pipeline::Device::Vulkan => SurfaceUsages::SAMPLE,
             _ => SurfaceUsages::READ,
         };
-        offers.push(devices.offer(reader, reads)?);
+        offers.push(devices.offer(reader, reads));
     }
     if offers.len() < 2 {
-        return Ok(None);
+        return Ok(Agreed::default());
     }
-    negotiate(extent, &offers).map(Some).map_err(|error| {
+    let shared = negotiate(extent, &offers).map_err(|error| {
         let what = match error.kind() {
             ErrorKind::Conflict(_) => "and those who read it have no format in common",
             _ => "cannot be read",
         };
         Refusal(format!("{} {what}\n  {error}", producer.name))
-    })
+    })?;
+    let private = if linear { other_device::private(producer, &shared, extent)? } else { None };
+    Ok(Agreed { shared: Some(shared), private })
 }
 
 /// Real devices, each opened once to be asked.
@@ -100,16 +114,16 @@ impl Devices {
         self.feedback.as_ref()
     }
 
-    fn offer(&self, participant: &Participant, usages: SurfaceUsages) -> Result<Offer, Refusal> {
+    fn offer(&self, participant: &Participant, usages: SurfaceUsages) -> Offer {
         let (name, formats) = (&participant.name, &participant.formats);
         if let (Kind::Window { .. }, Some(feedback)) = (&participant.kind, &self.feedback) {
             let mut offer = feedback.offer(name);
             offer.entries.retain(|entry| entry.format.is_some_and(|format| formats.contains(&format)));
-            return Ok(offer);
+            return offer;
         }
         match self.gpu(participant) {
-            Some(gpu) => Ok(gpu.offer(name, formats, usages)),
-            None => Ok(device(participant)?.offer(name, formats, usages)),
+            Some(gpu) => gpu.offer(name, formats, usages),
+            None => device(participant).offer(name, formats, usages),
         }
     }
 }

@@ -109,9 +109,9 @@ impl Plan {
         if !offers::is_asked(&party.participant) && !readers.iter().any(|reader| offers::is_asked(reader)) {
             return Ok(());
         }
-        let agreement = offers::agree(&party.participant, &readers, party.extent, devices)?;
+        let agreed = offers::agree(&party.participant, &readers, party.extent, devices, self.other_device)?;
         if let Some(party) = self.parties.get_mut(index) {
-            party.agreement = agreement;
+            (party.agreement, party.private) = (agreed.shared, agreed.private);
         }
         Ok(())
     }

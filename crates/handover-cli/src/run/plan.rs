@@ -4,7 +4,8 @@ use handover::backend::{Backend as _, Software};
 use handover::negotiate::Agreement;
 use handover::{Device, Extent};
 
-use super::offers::{self, Devices};
+use super::offers::{self, Agreed, Devices};
+use super::other_device::{self, OtherDevice};
 use super::place::{Backend, Hardware};
 use super::{budget, sizes};
 use crate::media::Rate;
@@ -28,12 +29,16 @@ pub struct Plan {
     pub edges: Vec<Edge>,
     /// Where surfaces live.
     pub backend: Backend,
+    /// What is shared where a reader is another device than the producer.
+    pub other_device: Option<OtherDevice>,
+    /// The bit of every address that decoders get wrong, to show that this shows.
+    pub flip_decoder_bit: Option<u32>,
 }
 
 /// One participant.
 #[derive(Debug, Clone)]
 pub struct Party {
-    /// As the pipeline has it.
+    /// As the pipeline has it; on a device with a decoder where [`OtherDevice::Decode`] gives it one.
     pub participant: Participant,
     /// Its device: a simulated one, or the rules of a real one's driver.
     pub device: Device,
@@ -42,6 +47,8 @@ pub struct Party {
     /// What it agreed on with those who share its surfaces. `None`: nobody does; or, before [`Plan::place`], one of them is a real device
     /// that has not been asked.
     pub agreement: Option<Agreement>,
+    /// What it draws into, if it copies from there into what it shares ([`OtherDevice::Linear`]).
+    pub private: Option<Agreement>,
     /// Tiles in a row and the extent of a tile, for a blend.
     pub grid: Option<(u32, Extent)>,
     /// Where the memory of its surfaces comes from. Decided by [`Plan::place`], as is what follows.
@@ -104,11 +111,25 @@ impl Plan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of(pipeline: &Pipeline, clip: Option<&Clip>, frames: Option<u64>) -> Result<Self, Refusal> {
+        Self::with_other_device(pipeline, clip, frames, None)
+    }
+
+    /// As [`of`](Self::of), with a word on what is shared where a reader is another device than the producer.
+    ///
+    /// # Errors
+    /// As those of [`of`](Self::of).
+    pub fn with_other_device(
+        pipeline: &Pipeline,
+        clip: Option<&Clip>,
+        frames: Option<u64>,
+        other_device: Option<OtherDevice>,
+    ) -> Result<Self, Refusal> {
         let order = pipeline.producers_first();
         let edges = edges(pipeline, &order);
         let extents = sizes::extents(pipeline, clip.map(Clip::extent))?;
         let mut parties = Vec::new();
-        for (index, participant) in pipeline.participants.iter().enumerate() {
+        let participants = other_device::participants(pipeline, other_device);
+        for (index, participant) in participants.iter().enumerate() {
             let Some(extent) = extents.get(&index).copied() else {
                 return Err(Refusal(format!("{} cannot run: its extent follows from itself", participant.name)));
             };
@@ -116,17 +137,17 @@ impl Plan {
                 Encoder::coded(extent).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))?;
             }
             let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies);
-            let readers: Vec<&Participant> =
-                readers.filter_map(|edge| pipeline.participants.get(edge.reader)).collect();
+            let readers: Vec<&Participant> = readers.filter_map(|edge| participants.get(edge.reader)).collect();
             let must_ask = offers::is_asked(participant) || readers.iter().any(|reader| offers::is_asked(reader));
-            let agreement = match must_ask {
-                true => None,
-                false => offers::agree(participant, &readers, extent, &Devices::default())?,
+            let agreed = match must_ask {
+                true => Agreed::default(),
+                false => offers::agree(participant, &readers, extent, &Devices::default(), other_device)?,
             };
             parties.push(Party {
-                device: offers::device(participant)?,
+                device: offers::device(participant),
                 extent,
-                agreement,
+                agreement: agreed.shared,
+                private: agreed.private,
                 grid: (participant.kind == Kind::Blend).then(|| sizes::grid(pipeline, &extents, index)).transpose()?,
                 participant: participant.clone(),
                 source: Source::Software,
@@ -141,9 +162,34 @@ impl Plan {
             (asked, clip) => asked.or(clip).unwrap_or(DEFAULT_FRAMES),
         };
         let rate = pipeline.rate.or(clip.map(Clip::rate)).unwrap_or(Rate::DEFAULT);
-        let plan = Self { name: pipeline.name.clone(), frames, rate, parties, edges, backend: Backend::Software };
+        let plan = Self {
+            name: pipeline.name.clone(),
+            frames,
+            rate,
+            parties,
+            edges,
+            backend: Backend::Software,
+            other_device,
+            flip_decoder_bit: None,
+        };
         budget::check_memory(&plan)?;
         Ok(plan)
+    }
+
+    /// Was LINEAR asked for the surfaces that this producer shares?
+    pub(super) fn asks_linear(&self, producer: usize) -> bool {
+        let readers = self.readers_of(producer).filter_map(|reader| self.parties.get(reader));
+        let readers: Vec<&Participant> = readers.map(|party| &party.participant).collect();
+        let producer = self.parties.get(producer).map(|party| &party.participant);
+        producer.is_some_and(|producer| other_device::asks_linear(self.other_device, producer, &readers))
+    }
+
+    /// Is what goes over this edge hashed at both ends? Where a simulated chip lays pixels out, or devices differ on purpose: there one
+    /// wrong address would change the picture and nothing else. Not for mailboxes, which pass frames over.
+    pub(super) fn is_hashed(&self, edge: Edge) -> bool {
+        let mut ends = [edge.producer, edge.reader].into_iter().filter_map(|end| self.parties.get(end));
+        let is_chip = |party: &Party| party.device.is_chip() && party.hardware.is_none();
+        !edge.mailbox && !edge.copies && (self.other_device.is_some() || ends.any(is_chip))
     }
 
     /// The edges that participant `index` reads by, in the order of its `reads`, and those it is read by.

@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::plan::Plan;
 use super::story::Pages;
-use crate::participant::event::{Event, Exported, Held, Tally, Times};
+use crate::participant::event::{Allocation, Event, Exported, Held, Tally, Times};
 use crate::picture::Story;
 use crate::picture::fences::KernelFence;
 
@@ -23,6 +23,8 @@ const LONGEST: u64 = 600_000_000_000;
 /// Everything heard of one participant.
 #[derive(Debug)]
 pub(super) struct Heard {
+    /// The surfaces that it allocated.
+    pub(super) allocations: Vec<Allocation>,
     /// What its exports decided.
     pub(super) exports: Vec<Exported>,
     /// Its counts; `None` if it did not come to its end.
@@ -73,6 +75,7 @@ impl Record {
             let latency =
                 Histogram::new_with_bounds(1, LONGEST, 3).map_err(|error| format!("no histogram: {error}"))?;
             heard.push(Heard {
+                allocations: Vec::new(),
                 exports: Vec::new(),
                 tally: None,
                 holds: Vec::new(),
@@ -88,6 +91,11 @@ impl Record {
     pub(super) fn take(&mut self, index: usize, event: Event) {
         match event {
             Event::Times(times) => self.take_times(index, times),
+            Event::Allocated(surfaces) => {
+                if let Some(heard) = self.heard.get_mut(index) {
+                    heard.allocations.extend(surfaces);
+                }
+            }
             Event::Exported(exported) => {
                 if let Some(heard) = self.heard.get_mut(index) {
                     heard.exports.push(exported);

@@ -4,7 +4,10 @@
 
 use serde::Serialize;
 
+use super::allocations::{self, Allocated};
+use super::content::{Different, different};
 use super::jobs::format_of;
+use super::other_device::OtherDevice;
 use super::outputs::Outputs;
 use super::plan::{Edge, Party, Plan};
 use super::record::{Heard, Record};
@@ -50,6 +53,14 @@ pub struct Report {
     pub pixel_bytes_copied_between_processes: Option<u64>,
     /// Bytes of messages on the sockets of all streams, for each frame that was done.
     pub socket_bytes_per_frame: f64,
+    /// What is shared where a reader is another device: "linear", "decode", or `null` for what negotiation gives.
+    pub other_device: Option<&'static str>,
+    /// Bytes of pixels that were written a second time, to be LINEAR.
+    pub linear_copy_bytes: u64,
+    /// Readers that saw other pixels than were drawn.
+    pub different: Vec<Different>,
+    /// Every surface.
+    pub allocations: Vec<Allocated>,
     /// Each participant.
     pub participants: Vec<Participant>,
     /// Each reader of each producer.
@@ -69,6 +80,13 @@ pub struct Participant {
     pub device: String,
     /// Frames.
     pub frames: Frames,
+    /// Bytes of pixels that its CPU drew into surfaces, as if nothing were compressed.
+    pub frame_bytes: u64,
+    /// Of these frames, bytes that it copied from its private surface into LINEAR ones.
+    pub linear_copy_bytes: u64,
+    /// SHA-256 of all frames it published, as `content_sha256` of `inputs` has them. `null`: nobody read them in order, or no simulated chip
+    /// took part.
+    pub content_sha256: Option<String>,
     /// Submit to the release by the last reader, of its own frames.
     pub latency_us: Latency,
     /// The most readers that had one of its frames at the same time.
@@ -179,6 +197,7 @@ impl Report {
         let done = participants.iter().map(|participant| participant.frames.submitted.max(participant.frames.shown));
         let frames_done = done.max().unwrap_or(0);
         // A death or a signal is the whole reason; who got less by it is no news.
+        let different = different(plan, heard);
         let short = if outcome.cause.is_none() { short(plan, heard, &participants) } else { Vec::new() };
         Self {
             pipeline: plan.name.clone(),
@@ -191,7 +210,7 @@ impl Report {
             seconds,
             ended: match outcome.cause {
                 Some(Cause::Signal(_)) => "interrupted",
-                None if short.is_empty() => "complete",
+                None if short.is_empty() && different.is_empty() => "complete",
                 Some(Cause::Death) | None => "failed",
             },
             dead: outcome.dead.clone(),
@@ -201,6 +220,10 @@ impl Report {
             killed: outcome.killed.clone(),
             pixel_bytes_copied_between_processes: copied(heard),
             socket_bytes_per_frame: messages as f64 / frames_done.max(1) as f64,
+            other_device: plan.other_device.map(OtherDevice::word),
+            linear_copy_bytes: participants.iter().map(|participant| participant.linear_copy_bytes).sum(),
+            different,
+            allocations: allocations::log(plan, heard),
             streams: plan.edges.iter().filter_map(|edge| stream(plan, *edge, heard)).collect(),
             participants,
             files: outputs.files(),
@@ -243,6 +266,9 @@ pub(super) fn participant(plan: &Plan, index: usize, party: &Party, heard: &Hear
         kind: party.participant.kind.word(),
         device: party.device_text(),
         frames: Frames { submitted: tally.submitted, shown: tally.shown, dropped: tally.dropped + skipped },
+        frame_bytes: tally.frame_bytes,
+        linear_copy_bytes: tally.linear_copy_bytes,
+        content_sha256: tally.content_sha256,
         latency_us: Latency { p50: heard.latency(0.5), p99: heard.latency(0.99) },
         readers_at_once: heard.at_once,
         waiting_us: heard.tally.as_ref().map(|tally| tally.time),

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use anstyle::Style;
 
+use super::allocations::Allocated;
 use super::report::{Participant, Report, Stream};
-use crate::participant::event::{Images, Vulkan};
+use crate::participant::event::{Allocation, Images, Vulkan};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -47,6 +48,9 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
         write_vulkan(text, &participant.name, vulkan)?;
     }
     writeln!(text)?;
+    if report.other_device.is_some() || report.participants.iter().any(|one| one.content_sha256.is_some()) {
+        write_surfaces(text, report)?;
+    }
     let copied = report.pixel_bytes_copied_between_processes.map_or("unknown".to_owned(), |bytes| bytes.to_string());
     writeln!(text, "pixel bytes copied between processes: {BOLD}{copied}{BOLD:#}")?;
     writeln!(text, "bytes on sockets for each frame: {:.0}", report.socket_bytes_per_frame)?;
@@ -58,6 +62,42 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
         writeln!(text, "{} had {} frames", early.name, early.frames)?;
     }
     Ok(())
+}
+
+/// What was allocated, what was written twice, and whether readers saw what was drawn.
+fn write_surfaces(text: &mut String, report: &Report) -> std::fmt::Result {
+    for pool in
+        report.allocations.chunk_by(|one, next| one.owner == next.owner && one.surface.shared == next.surface.shared)
+    {
+        let Some(Allocated { owner, readers, layout, surface, .. }) = pool.first() else { continue };
+        let Allocation { format, extent: (width, height), modifier, bytes, .. } = surface;
+        let whose = if surface.shared { format!("shared with {}", readers.join(", ")) } else { "private".into() };
+        let mib = *bytes as f64 / f64::from(1 << 20);
+        writeln!(
+            text,
+            "{owner} has {}, {whose}: {format} {width}x{height}, {modifier} ({layout}), {mib:.2} MiB each",
+            counted(pool.len())
+        )?;
+    }
+    for reader in &report.participants {
+        for input in &reader.inputs {
+            let Some(seen) = &input.content_sha256 else { continue };
+            let is_different =
+                report.different.iter().any(|one| one.reader == reader.name && one.producer == input.producer);
+            let what = if is_different { "something else than was drawn" } else { "what was drawn" };
+            writeln!(text, "{} saw of {} {what}: {} frames, SHA-256 {seen}", reader.name, input.producer, input.taken)?;
+        }
+    }
+    let drawn: u64 = report.participants.iter().map(|participant| participant.frame_bytes).sum();
+    writeln!(
+        text,
+        "pixel bytes drawn: {drawn}; written again, to be LINEAR: {BOLD}{}{BOLD:#}",
+        report.linear_copy_bytes
+    )
+}
+
+fn counted(surfaces: usize) -> String {
+    if surfaces == 1 { "1 surface".into() } else { format!("{surfaces} surfaces") }
 }
 
 fn write_vulkan(text: &mut String, name: &str, vulkan: &Vulkan) -> std::fmt::Result {

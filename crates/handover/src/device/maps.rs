@@ -10,6 +10,28 @@ use crate::error::{Error, Kind, Result};
 
 /// The planes of pixels of a tiled layout.
 pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
+    planes(layout, 0)
+}
+
+/// The same with one bit of every address inverted, inside the blocks of the tiling.
+///
+/// # Errors
+/// [`Kind::Invalid`]: the bit is none of the address of an element in its block.
+pub(super) fn with_flipped_bit(layout: &Layout, bit: u32) -> Result<Vec<Plane>> {
+    let tiling = layout.placed(0)?;
+    let tiling = tiling.tiling();
+    let (element, (wide, high)) = (tiling.bytes_per_element().get(), tiling.block());
+    let block = u64::from(wide.get()) * u64::from(high) * element;
+    match 1_u32.checked_shl(bit).filter(|flip| (element..block).contains(&u64::from(*flip))) {
+        Some(flip) => planes(layout, flip),
+        None => Err(Error::new(Stage::Import, Kind::Invalid)
+            .asked(format!("a decoder of {} with bit {bit} of its addresses inverted", layout.modifier()))
+            .found(format!("elements of {element} bytes in blocks of {block}"))
+            .help(format!("a bit from {} to {}", element.ilog2(), block.ilog2().saturating_sub(1)))),
+    }
+}
+
+fn planes(layout: &Layout, flip: u32) -> Result<Vec<Plane>> {
     let unfit = || Error::new(Stage::Access, Kind::Unreachable).found(format!("{} as tiles", layout.modifier()));
     let planes = layout.format().ok_or_else(unfit)?.planes().len();
     let plane = |index: usize| {
@@ -17,7 +39,7 @@ pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
         let map = match layout.modifier() {
             Modifier::SIM_BLOCKS => blocks(layout),
             // Compressed layouts are checked here first: only who knows the compression comes so far.
-            _ => tiles(&layout.placed(index).map_err(alleged)?),
+            _ => tiles(&layout.placed(index).map_err(alleged)?, flip),
         };
         let map = map.ok_or_else(unfit)?;
         let plane = layout.plane(index).unwrap_or_default();
@@ -39,10 +61,10 @@ fn alleged(error: Error) -> Error {
 }
 
 /// The table of one plane.
-fn tiles(placed: &Placed) -> Option<TileMap> {
+fn tiles(placed: &Placed, flip: u32) -> Option<TileMap> {
     let element = usize::try_from(placed.tiling().bytes_per_element().get()).ok()?;
     let run = placed.run().get();
-    let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor, class: row.class });
+    let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor ^ flip, class: row.class });
     let rows = (0..placed.height()).map(row).collect::<Option<Vec<_>>>()?;
     // One entry a run in the model, one an element here.
     let columns = (0..placed.classes()).map(|class| {
@@ -50,7 +72,9 @@ fn tiles(placed: &Placed) -> Option<TileMap> {
         let elements = runs.flat_map(|first| (0..run).map(move |step| first.wrapping_add(step * element as u32)));
         elements.take(placed.width().get() as usize).collect()
     });
-    let map = TileMap::new(element, run as usize, &rows, columns.collect())?;
+    // A run is moved at once, and the bit may lie inside it.
+    let at_once = if flip == 0 { run as usize } else { 1 };
+    let map = TileMap::new(element, at_once, &rows, columns.collect())?;
     let (wide, high) = placed.tiling().block();
     Some(map.with_blocks(wide.get() as usize, high as usize))
 }

@@ -36,6 +36,8 @@ pub struct Device {
     decodes_determined: bool,
     /// GB_ADDR_CONFIG of AMD producers elsewhere.
     config: Option<u32>,
+    /// Its decoder reads wrong on purpose: this bit of every address is inverted.
+    flipped: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +67,7 @@ impl Device {
     pub const DRIVER: Self = Self::of(Profile::Driver);
 
     const fn of(profile: Profile) -> Self {
-        Self { profile, decodes_blocks: false, decodes_determined: false, config: None }
+        Self { profile, decodes_blocks: false, decodes_determined: false, config: None, flipped: None }
     }
 
     const fn chip(chip: &'static Chip) -> Self {
@@ -92,6 +94,19 @@ impl Device {
         Self { config: Some(register), ..self }
     }
 
+    /// The same device, whose decoder inverts one bit of the address of every element: a fault for tests, which must show. A bit outside
+    /// the tiles of a layout is refused where that is read.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_flipped_bit(self, bit: u32) -> Self {
+        Self { decodes_determined: true, flipped: Some(bit), ..self }
+    }
+
+    /// Does it read every layout that its modifier determines ([`with_decoder`](Self::with_decoder))?
+    pub const fn has_decoder(self) -> bool {
+        self.decodes_determined
+    }
+
     /// Every simulated device, without decoders.
     pub fn simulated() -> impl Iterator<Item = Self> {
         [Self::PLAIN, Self::BLOCKS].into_iter().chain(chips::ALL.map(Self::chip))
@@ -108,6 +123,11 @@ impl Device {
     /// Is it simulated?
     pub const fn is_simulated(self) -> bool {
         !matches!(self.profile, Profile::Driver)
+    }
+
+    /// Is it simulated, and does it stand for a real chip?
+    pub const fn is_chip(self) -> bool {
+        matches!(self.profile, Profile::Chip(_))
     }
 
     /// The name without the remark that it is simulated.
@@ -239,7 +259,11 @@ impl Device {
             }
             _ => (*layout, tiled::DEFAULT_CLEAR),
         };
-        Ok((tiled::Codec::of(&layout, clear).map(Codec::Tiled)?, layout))
+        let codec = match self.flipped {
+            Some(bit) if !self.makes(modifier) => tiled::Codec::with_flipped_bit(&layout, bit)?,
+            _ => tiled::Codec::of(&layout, clear)?,
+        };
+        Ok((Codec::Tiled(codec), layout))
     }
 
     fn refusal(self, modifier: Modifier, metadata: &Metadata) -> Error {

@@ -53,7 +53,15 @@ struct States {
 
 impl Codec {
     pub(crate) fn of(layout: &Layout, clear: u32) -> Result<Self> {
-        let planes = maps::of(layout)?;
+        Self::over(maps::of(layout)?, layout, clear)
+    }
+
+    /// A codec that inverts one bit of every address, to show that this shows. What is compressed never has it.
+    pub(super) fn with_flipped_bit(layout: &Layout, bit: u32) -> Result<Self> {
+        Self::over(maps::with_flipped_bit(layout, bit)?, layout, DEFAULT_CLEAR)
+    }
+
+    fn over(planes: Vec<Plane>, layout: &Layout, clear: u32) -> Result<Self> {
         let states = if layout.has_compression() { Some(States::of(layout)?) } else { None };
         Ok(Self {
             planes,
