@@ -1,12 +1,12 @@
 //! From the model's layouts to the tables that movers step through.
 
 use handover_model::layout::blocks::{Blocks, TILE_BYTES, TILE_EDGE};
-use handover_model::layout::tiling::Placed;
 use handover_model::{Layout, Modifier, Stage};
 use handover_sys::tiles::{TileMap, TileRow};
 
 use super::tiled::Plane;
 use crate::error::{Error, Kind, Result};
+use crate::tiles;
 
 /// The planes of pixels of a tiled layout.
 pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
@@ -16,28 +16,11 @@ pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
         let begin = layout.plane(index).and_then(|plane| usize::try_from(plane.offset.get()).ok());
         let map = match layout.modifier() {
             Modifier::SIM_BLOCKS => blocks(layout),
-            _ => tiles(&layout.placed(index)?),
+            _ => tiles::map(&layout.placed(index)?),
         };
         Ok(Plane { begin: begin.ok_or_else(unfit)?, map: map.ok_or_else(unfit)? })
     };
     (0..planes).map(plane).collect()
-}
-
-/// The table of one plane.
-fn tiles(placed: &Placed) -> Option<TileMap> {
-    let element = usize::try_from(placed.tiling().bytes_per_element().get()).ok()?;
-    let run = placed.run().get();
-    let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor, class: row.class });
-    let rows = (0..placed.height()).map(row).collect::<Option<Vec<_>>>()?;
-    // One entry a run in the model, one an element here.
-    let columns = (0..placed.classes()).map(|class| {
-        let runs = placed.columns(class);
-        let elements = runs.flat_map(|first| (0..run).map(move |step| first.wrapping_add(step * element as u32)));
-        elements.take(placed.width().get() as usize).collect()
-    });
-    let map = TileMap::new(element, run as usize, &rows, columns.collect())?;
-    let (wide, high) = placed.tiling().block();
-    Some(map.with_blocks(wide.get() as usize, high as usize))
 }
 
 /// The table of the simulated device `blocks`.
