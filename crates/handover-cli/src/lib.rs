@@ -4,12 +4,13 @@
 //! each participant and watches over them; [`participant`] is what such a process does. [`media`] reads and writes videos
 //! and pictures, [`draw`] draws in software, [`picture`] shows who waited for whom. [`inspect`] shows who holds which
 //! buffer, [`devices`] what the machine can do, [`decode`] what modifiers and codes of formats mean, [`layout`] where the elements of an
-//! image lie. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
+//! image lie, and [`convert`] puts them there. [`explain`] computes what synchronisation costs, and [`measure`] runs what it computes.
 
 #![forbid(unsafe_code)]
 
 mod chart;
 mod columns;
+pub mod convert;
 pub mod decode;
 pub mod devices;
 pub mod draw;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use handover_cli::decode::{self, What, decode};
+use handover_cli::convert::{self, convert};
+use handover_cli::decode::{self, What, decode, metadata::metadata};
 use handover_cli::devices::devices;
 use handover_cli::explain::{self, explain};
 use handover_cli::inspect::{self, inspect};
@@ -49,6 +50,9 @@ enum Command {
         #[command(subcommand)]
         what: Decode,
     },
+    /// Write a picture into a tiled layout, or a tiled file as a picture.
+    #[command(long_about = convert::ABOUT, after_long_help = convert::EXAMPLES)]
+    Convert(convert::Arguments),
     /// Say where every element of a tiled image lies, and draw the order of its bytes.
     #[command(long_about = layout::ABOUT, after_long_help = layout::EXAMPLES)]
     Layout(Layout),
@@ -142,7 +146,8 @@ const DEVICES: &str = "\
 Show what the kernel's devices and those of Vulkan can do here, and what would help where they cannot.
 
 Everything is tried once: each source of buffers makes a small one, each node is opened and asked, each device of Vulkan is opened. \
-Versions decide nothing. Nothing is left behind.";
+Versions decide nothing. Nothing is left behind. Behind the machine's own devices stand the simulated ones, which draw, lay out and \
+describe surfaces as real chips do, by the CPU.";
 
 const AFTER_DEVICES: &str = "\
 Tiers, each with all of those before it:
@@ -161,6 +166,7 @@ const AFTER_DECODE: &str = "\
 Examples:
   handover decode modifier 0x0200000020937b03     every field of it, and whether its pixels can be read as they are
   handover decode modifier I915_FORMAT_MOD_Y_TILED 'AMD GFX9 64K_S_X, pipe_xor=2, bank_xor=3'
+  handover decode metadata --word 0x1002 --driver i915
   handover decode fourcc XR24 NV12 0x34325241
 
 Exit codes:
@@ -178,6 +184,9 @@ enum Decode {
         #[arg(long)]
         json: bool,
     },
+    /// A tiling word and a metadata block: what drivers keep with a buffer for those who import it.
+    #[command(after_long_help = decode::metadata::EXAMPLES)]
+    Metadata(decode::metadata::Arguments),
     /// Codes of formats.
     Fourcc {
         /// Four characters, a format's name, or a number (0x…).
@@ -345,10 +354,12 @@ fn main() -> ExitCode {
         Command::Participant { jobs: true, .. } => measure::main(),
         Command::Participant { .. } => participant::main(),
         Command::Devices { json } => devices(json),
-        Command::Decode { what } => decode(&match what {
-            Decode::Modifier { values, json } => decode::Arguments { what: What::Modifier, values, json },
-            Decode::Fourcc { values, json } => decode::Arguments { what: What::Fourcc, values, json },
-        }),
+        Command::Decode { what } => match what {
+            Decode::Modifier { values, json } => decode(&decode::Arguments { what: What::Modifier, values, json }),
+            Decode::Fourcc { values, json } => decode(&decode::Arguments { what: What::Fourcc, values, json }),
+            Decode::Metadata(arguments) => metadata(&arguments),
+        },
+        Command::Convert(arguments) => convert(&arguments),
         Command::Explain(Explain { scenario, all: _, json, svg }) => {
             explain(&explain::Arguments { scenario, json, svg, colours: std::io::stderr().is_terminal() })
         }

@@ -57,3 +57,25 @@ fn devices_disagree_and_each_says_so() {
     // Without a host's 3D it takes its own buffers only (ENODEV).
     assert_eq!(virtio["abilities"]["imports system memory"]["errno"], 19, "{report:#}");
 }
+
+#[test]
+fn simulated_devices_follow_and_say_so() {
+    let report: Value = serde_json::from_str(&devices(&["--json"])).unwrap();
+    let simulated = report["simulated"].as_array().unwrap();
+    let names: Vec<&str> = simulated.iter().map(|device| device["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["plain", "blocks", "vega10", "navi21", "tigerlake", "turing"]);
+    assert!(simulated.iter().all(|device| device["simulated"] == true), "{simulated:#?}");
+    let navi21 = &simulated[3];
+    assert_eq!((&navi21["vendor_id"], &navi21["pci_id"]), (&"0x1002".into(), &"0x73bf".into()));
+    let modifiers = navi21["modifiers"].as_array().unwrap();
+    assert_eq!(modifiers[0]["modifier"], "0x020000002096bb03");
+    assert_eq!(modifiers.last().unwrap()["name"], "LINEAR");
+    // The layout of another vendor, with a decoder only.
+    let reads = |member: &str| navi21[member].as_array().unwrap().contains(&"0x0100000000000002".into());
+    assert_eq!((reads("reads"), reads("reads_with_decoder")), (false, true));
+
+    let text = devices(&[]);
+    let (_, simulated) = text.split_once("Simulated devices (test doubles").unwrap();
+    assert!(simulated.contains("\n  tigerlake (simulated): 8086:9a49, Intel Tiger Lake, gen 12\n"), "{simulated}");
+    assert!(simulated.contains("\n      0x0100000000000002  INTEL Y_TILED\n"), "{simulated}");
+}

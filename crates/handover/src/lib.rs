@@ -5,7 +5,8 @@
 //! [`release`]. *Acquire* is exclusion, by fences; *access* is mapping. Most bugs of the field live where these are one.
 //!
 //! Around them: [`stream`] passes frames again and again, [`transport`] carries handles between processes that have no
-//! other carrier, [`backend`] is where surfaces live and who keeps their fences.
+//! other carrier, [`backend`] is where surfaces live and who keeps their fences, [`tiles`] moves pixels
+//! between files and tiled layouts.
 //!
 //! What this library does not do: schedule work on real devices, convert pixels, or talk to a window system.
 
@@ -30,6 +31,7 @@ pub mod queue;
 pub mod release;
 pub mod stream;
 mod surface;
+pub mod tiles;
 pub mod timeline;
 pub mod transport;
 mod waiting;
@@ -48,6 +50,7 @@ pub use fence::{Fence, Status};
 pub use flush::flush;
 pub use handle::Handle;
 pub use handover_model::layout;
+pub use handover_model::metadata;
 pub use handover_model::reservation;
 pub use handover_model::{
     Access, Block, Bytes, Cell, Cells, Compression, Decision, Elements, ExportFlags, Extent, Format, Fourcc, Header,

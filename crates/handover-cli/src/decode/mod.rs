@@ -3,6 +3,7 @@
 //! One file a kind of number. Each says what a number means, and where it means nothing, which field of it is wrong.
 
 mod fourcc;
+pub mod metadata;
 mod modifier;
 
 use std::io::Write;
@@ -56,11 +57,17 @@ pub fn decode(arguments: &Arguments) -> ExitCode {
         What::Fourcc => fourcc::decode,
     };
     let decoded: Vec<Decoded> = arguments.values.iter().map(|value| one(value)).collect();
-    let text = if arguments.json {
-        let all: Value = decoded.iter().map(|one| one.json.clone()).collect();
-        format!("{all:#}\n")
-    } else {
-        decoded.iter().map(|one| one.text.as_str()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+    let json = arguments.json.then(|| decoded.iter().map(|one| one.json.clone()).collect());
+    show(&decoded, json)
+}
+
+/// Shows it as JSON if there is some, else as text; what means nothing is said on standard error.
+fn show(decoded: &[Decoded], json: Option<Value>) -> ExitCode {
+    let text = match json {
+        Some(json) => format!("{json:#}\n"),
+        None => {
+            decoded.iter().map(|one| one.text.as_str()).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+        }
     };
     // Whoever closed the pipe has seen enough.
     let _ = write!(anstream::stdout(), "{text}");

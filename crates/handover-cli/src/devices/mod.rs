@@ -1,5 +1,7 @@
-//! `handover devices`: what the kernel's devices of this machine can do, and what would help where they cannot.
+//! `handover devices`: what the kernel's devices of this machine can do, and what would help where they cannot; and the
+//! simulated ones, which every machine has.
 
+mod simulated;
 mod vulkan;
 
 use std::fmt::Write as _;
@@ -52,6 +54,7 @@ fn text(report: &Report, vulkan: &Found) -> String {
     nodes(&mut text, "DRM nodes", "/dev/dri", &report.drm);
     nodes(&mut text, "V4L2 nodes", "/dev/video*", &report.video);
     vulkan.write(&mut text);
+    simulated::write(&mut text);
     text
 }
 
@@ -107,6 +110,7 @@ fn value(report: &Report, vulkan: &Found) -> Value {
         "drm": report.drm.iter().map(node).collect::<Vec<_>>(),
         "video": report.video.iter().map(node).collect::<Vec<_>>(),
         "vulkan": vulkan.value(),
+        "simulated": simulated::value(),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`parameters`] reads what the modifier does not say, [`picture`] draws a block and the order of its bytes.
 
-mod parameters;
+pub(crate) mod parameters;
 mod picture;
 mod report;
 
@@ -112,13 +112,13 @@ fn compute(arguments: &Arguments) -> Result<Report, String> {
 }
 
 /// A format by its name or its code.
-fn format(text: &str) -> Result<Format, String> {
+pub(crate) fn format(text: &str) -> Result<Format, String> {
     let code = || text.parse::<Fourcc>().ok().and_then(Format::from_fourcc);
     text.parse::<Format>().or_else(|error| code().ok_or_else(|| error.to_string()))
 }
 
 /// Two numbers of an option.
-fn pair(text: &str, between: char, option: &str, example: &str) -> Result<(u32, u32), String> {
+pub(crate) fn pair(text: &str, between: char, option: &str, example: &str) -> Result<(u32, u32), String> {
     let numbers = text.split_once(between).and_then(|(one, two)| Some((one.parse().ok()?, two.parse().ok()?)));
     numbers.ok_or_else(|| format!("{option} {text}: two numbers, such as {example}"))
 }

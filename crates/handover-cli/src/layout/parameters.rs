@@ -7,7 +7,7 @@ use handover::layout::tiling::{ArrayMode, Gfx8, MicroTile, Parameters, Plane, Qu
 const NAMES: &str = "plane, intel_bit6, vivante_supertile, sand_first_row, qualcomm, amd_gfx8";
 
 /// Reads all of them; a later one replaces an earlier one of its name.
-pub(super) fn read(texts: &[String]) -> Result<Parameters, String> {
+pub(crate) fn read(texts: &[String]) -> Result<Parameters, String> {
     let mut parameters = Parameters::default();
     for text in texts {
         let Some((name, value)) = text.split_once('=') else {

@@ -1,12 +1,12 @@
 //! From the model's layouts to the tables that movers step through.
 
 use handover_model::layout::blocks::{Blocks, TILE_BYTES, TILE_EDGE};
-use handover_model::layout::tiling::Placed;
 use handover_model::{Layout, Modifier, Stage};
 use handover_sys::tiles::{TileMap, TileRow};
 
 use super::tiled::Plane;
 use crate::error::{Error, Kind, Result};
+use crate::tiles;
 
 /// The planes of pixels of a tiled layout.
 pub(super) fn of(layout: &Layout) -> Result<Vec<Plane>> {
@@ -39,7 +39,7 @@ fn planes(layout: &Layout, flip: u32) -> Result<Vec<Plane>> {
         let map = match layout.modifier() {
             Modifier::SIM_BLOCKS => blocks(layout),
             // Compressed layouts are checked here first: only who knows the compression comes so far.
-            _ => tiles(&layout.placed(index).map_err(alleged)?, flip),
+            _ => tiles::map(&layout.placed(index).map_err(alleged)?, flip),
         };
         let map = map.ok_or_else(unfit)?;
         let plane = layout.plane(index).unwrap_or_default();
@@ -58,25 +58,6 @@ fn alleged(error: Error) -> Error {
         Kind::Invalid => Error::new(Stage::Import, Kind::Malformed).why(error.to_string()),
         _ => error.at(Stage::Import),
     }
-}
-
-/// The table of one plane.
-fn tiles(placed: &Placed, flip: u32) -> Option<TileMap> {
-    let element = usize::try_from(placed.tiling().bytes_per_element().get()).ok()?;
-    let run = placed.run().get();
-    let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor ^ flip, class: row.class });
-    let rows = (0..placed.height()).map(row).collect::<Option<Vec<_>>>()?;
-    // One entry a run in the model, one an element here.
-    let columns = (0..placed.classes()).map(|class| {
-        let runs = placed.columns(class);
-        let elements = runs.flat_map(|first| (0..run).map(move |step| first.wrapping_add(step * element as u32)));
-        elements.take(placed.width().get() as usize).collect()
-    });
-    // A run is moved at once, and the bit may lie inside it.
-    let at_once = if flip == 0 { run as usize } else { 1 };
-    let map = TileMap::new(element, at_once, &rows, columns.collect())?;
-    let (wide, high) = placed.tiling().block();
-    Some(map.with_blocks(wide.get() as usize, high as usize))
 }
 
 /// The table of the simulated device `blocks`.

@@ -1,0 +1,149 @@
+//! What was typed, as metadata and what is known beside it.
+
+use std::fs;
+use std::io::Read;
+
+use handover::metadata::amdgpu::{Chip, Level};
+use handover::metadata::registry::{Codec, Registry};
+use handover::{Block, Header, Metadata, Word};
+
+use super::Arguments;
+use crate::layout;
+
+/// Metadata, and what is known beside it.
+pub(super) struct Input {
+    pub(super) metadata: Metadata,
+    pub(super) driver: Option<String>,
+    /// By the names that codecs list.
+    pub(super) parameters: Vec<(&'static str, u64)>,
+    /// The size that a reader asks for.
+    pub(super) size: Option<(u32, u32)>,
+}
+
+impl Input {
+    pub(super) fn parameter(&self, name: &str) -> Option<u64> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// The PCI ID of an AMD chip: what the block says goes before what was typed.
+    pub(super) fn pci_id(&self) -> Option<u16> {
+        let header = self.metadata.block.header().filter(|header| header.version != 0);
+        header.map(|header| header.pci_id).or_else(|| u16::try_from(self.parameter("pci_id")?).ok())
+    }
+
+    /// The level of that chip, or the one that was typed.
+    pub(super) fn level(&self) -> Option<Level> {
+        let wanted = self.parameter("gfx");
+        let chip = self.pci_id().and_then(Chip::of).map(|chip| chip.level);
+        chip.or_else(|| Level::ALL.into_iter().find(|level| Some(tenfold(*level)) == wanted))
+    }
+}
+
+pub(super) fn read(arguments: &Arguments) -> Result<Input, String> {
+    let word = arguments.word.as_deref().map(|text| number("--word", text, u64::MAX)).transpose()?.unwrap_or(0);
+    let block = arguments.block.as_deref().map(block).transpose()?.unwrap_or_default();
+    let mut parameters = Vec::new();
+    for text in &arguments.parameters {
+        parameters.push(parameter(text)?);
+    }
+    if let Some(text) = &arguments.pci_id {
+        let id = number("--pci-id", text, u64::from(u16::MAX))?;
+        if let Some(Header { pci_id, vendor_id: 0x1002, version: 1.., .. }) = block.header()
+            && u64::from(pci_id) != id
+        {
+            return Err(format!("--pci-id {text}: dword 1 bits 15:0 of the block say {pci_id:#06x}"));
+        }
+        parameters.push(("pci_id", id));
+    }
+    if let Some(text) = &arguments.gb_addr_config {
+        parameters.push(("gb_addr_config", number("--gb-addr-config", text, u64::from(u32::MAX))?));
+    }
+    if let Some(text) = &arguments.gfx {
+        let level: Level = text.parse().map_err(|error| format!("--gfx {text}: {error}"))?;
+        parameters.push(("gfx", tenfold(level)));
+    }
+    if let Some(text) = &arguments.format {
+        let format = layout::format(text).map_err(|error| format!("--format {text}: {error}"))?;
+        let [plane] = format.planes() else {
+            return Err(format!("--format {text}: it has several planes, and a word and a block describe one"));
+        };
+        parameters.push(("bytes_per_element", plane.bytes_per_element.get()));
+    }
+    let size = arguments.size.as_deref().map(|size| layout::pair(size, 'x', "--size", "1920x1080")).transpose()?;
+    Ok(Input { metadata: Metadata { word: Word(word), block }, driver: arguments.driver.clone(), parameters, size })
+}
+
+/// The level as the codec's parameter has it: 10.3 is 103.
+fn tenfold(level: Level) -> u64 {
+    let (major, minor) = level.number().split_once('.').unwrap_or((level.number(), "0"));
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    number(major) * 10 + number(minor)
+}
+
+/// NAME=VALUE, of a name that some codec knows.
+fn parameter(text: &str) -> Result<(&'static str, u64), String> {
+    let registry = Registry::new();
+    let known = || registry.codecs().flat_map(Codec::parameters);
+    let names = || known().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(format!("--param {text}: a name, =, and a number; the names are {}", names()));
+    };
+    let Some((name, _)) = known().find(|(known, _)| *known == name) else {
+        return Err(format!("--param {text}: there is no {name}; the names are {}", names()));
+    };
+    Ok((name, number(&format!("--param {name}"), value, u64::MAX)?))
+}
+
+/// A number, decimal or with 0x.
+fn number(what: &str, text: &str, most: u64) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let read = match digits {
+        Some(digits) => u64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+')),
+        None => text.parse().ok().filter(|_| !text.starts_with('+')),
+    };
+    let bits = u64::BITS - most.leading_zeros();
+    read.filter(|value| *value <= most)
+        .ok_or_else(|| format!("{what} {text}: a number of up to {bits} bits, 0x… or decimal"))
+}
+
+/// Hexadecimal dwords, standard input, or a file. What a file or standard input holds may be text of dwords too.
+fn block(text: &str) -> Result<Block, String> {
+    let bytes = match text {
+        "-" => {
+            let mut bytes = Vec::new();
+            // One byte more than a block has: the refusal then says that it is too long, however long it is.
+            let limit = handover::metadata::BLOCK_BYTES as u64 * 16 + 1;
+            std::io::stdin().take(limit).read_to_end(&mut bytes).map_err(|error| format!("--block -: {error}"))?;
+            content(bytes)
+        }
+        text => match dwords(text) {
+            Ok(bytes) => bytes,
+            Err(_) if fs::metadata(text).is_ok() => {
+                content(fs::read(text).map_err(|error| format!("--block {text}: {error}"))?)
+            }
+            Err(why) => return Err(format!("--block: {why}; and there is no file of that name")),
+        },
+    };
+    Block::new(&bytes).map_err(|error| format!("--block: {error}"))
+}
+
+/// Text of dwords as what it says, everything else as it is.
+fn content(bytes: Vec<u8>) -> Vec<u8> {
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| !text.trim().is_empty());
+    text.and_then(|text| dwords(text).ok()).unwrap_or(bytes)
+}
+
+/// Dwords as tools print them: hexadecimal, with or without 0x, between blanks or commas, and with or without their `[number]`.
+fn dwords(text: &str) -> Result<Vec<u8>, String> {
+    let is_index = |token: &&str| token.starts_with('[') && token.trim_end_matches(':').ends_with(']');
+    let tokens = text.split(|c: char| c.is_whitespace() || c == ',').filter(|token| !token.is_empty());
+    let mut bytes = Vec::new();
+    for (index, token) in tokens.filter(|token| !is_index(token)).enumerate() {
+        let digits = token.strip_prefix("0x").or_else(|| token.strip_prefix("0X")).unwrap_or(token);
+        let dword = u32::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'));
+        let dword = dword
+            .ok_or_else(|| format!("dword {index} is {token}, which is no hexadecimal number of up to 32 bits"))?;
+        bytes.extend(dword.to_le_bytes());
+    }
+    Ok(bytes)
+}
