@@ -24,6 +24,7 @@ pub mod fence;
 pub mod flush;
 mod handle;
 pub mod import;
+pub mod interop;
 mod kernel_fences;
 mod lease;
 pub mod negotiate;
