@@ -213,6 +213,8 @@ fn a_modifier_nobody_here_knows_is_not_taken_for_linear() {
     let _turn = alone();
     let ours = surface(Device::PLAIN, (64, 16), Writers::Me);
     let parts = parts(&ours, FLAGS);
+    // Without one the metadata would tell; and that, too, may be lost.
+    ours.set_metadata(&handover::Metadata::default()).unwrap();
     for modifier in [Modifier::INVALID.0, 1, 0x0500_0000_0000_0001, 0xf000_0000_0000_0002] {
         let bytes = parts.patched(at::MODIFIER, &modifier.to_le_bytes());
         assert_eq!(refused("an unknown modifier", &parts, &bytes), Kind::Unsupported);

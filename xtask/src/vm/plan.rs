@@ -43,6 +43,9 @@ const IN_MEMORY: &str = "plays schedules through in memory, with no kernel in th
 /// Scenarios of synchronisation.
 const COMPUTED: &str = "computes schedules in virtual time, with no kernel in them";
 
+/// What `linux_chips` does in dma-bufs.
+const SIMULATED: &str = "simulated chips in memory of the software backend, which meets no device of the kernel's";
+
 /// Modifiers, layouts, metadata.
 const NUMBERS: &str = "says what numbers mean; it meets no device of the kernel's";
 
@@ -62,7 +65,10 @@ pub(super) const PLAN: Plan = Plan {
             program: "handover-sys.uapi",
             reason: "compares with C headers, which the host has too, by some hundred runs of a compiler",
         },
+        LeftOut { program: "handover-cli.convert", reason: NUMBERS },
         LeftOut { program: "handover-cli.decode", reason: NUMBERS },
+        LeftOut { program: "handover-cli.decode_metadata", reason: NUMBERS },
+        LeftOut { program: "handover-cli.dri", reason: SIMULATED },
         LeftOut { program: "handover-cli.explain", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_files", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_input", reason: COMPUTED },
@@ -84,6 +90,9 @@ pub(super) const PLAN: Plan = Plan {
         },
         LeftOut { program: "handover-cli.run", reason: VIDEO },
         LeftOut { program: "handover-cli.video", reason: VIDEO },
+        LeftOut { program: "handover.chips", reason: SIMULATED },
+        LeftOut { program: "handover.front_buffer", reason: SIMULATED },
+        LeftOut { program: "handover.gl_cl", reason: SIMULATED },
         LeftOut { program: "handover.reservation_loom", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_model", reason: IN_MEMORY },
         LeftOut { program: "handover.reservation_schedule", reason: IN_MEMORY },
