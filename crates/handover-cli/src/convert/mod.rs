@@ -170,7 +170,7 @@ fn converted(arguments: &Arguments) -> Result<String, Trouble> {
 /// The plane that a file holds: in rows, or in tiles.
 enum Plane {
     Linear { stride: usize, row: usize, rows: usize },
-    Tiled(Placed),
+    Tiled(Box<Placed>),
 }
 
 impl Plane {
@@ -192,7 +192,7 @@ impl Plane {
             if tiling.is_compressed() {
                 return Err(Trouble::Refused(format!("--modifier {modifier}: compressed: resolve first")));
             }
-            Self::Tiled(tiling.place(wide, rows, arguments.stride.map(Bytes))?)
+            Self::Tiled(Box::new(tiling.place(wide, rows, arguments.stride.map(Bytes))?))
         };
         if plane.size() > MOST_BYTES {
             return Err(Trouble::Refused(format!(
