@@ -1,10 +1,11 @@
 //! What CI does, as one program that needs no tool but cargo: `cargo xtask ci` and `cargo xtask tidy`. What it needs QEMU
-//! for: `cargo xtask vm`. What can go on for a night: `cargo xtask soak`. And what it does not do, since it proves nothing on a busy machine: `cargo xtask bench`.
+//! for: `cargo xtask vm`. What can go on for a night: `cargo xtask soak` and `cargo xtask fuzz`. And what it does not do, since it proves nothing on a busy machine: `cargo xtask bench`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
+mod fuzz;
 mod golden;
 mod soak;
 mod tidy;
@@ -51,6 +52,12 @@ const COMMANDS: &[Command] = &[
         summary: "vectors from other people's drivers, through our public interface",
         help: golden::help,
         run: golden::run,
+    },
+    Command {
+        name: "fuzz",
+        summary: "inputs that nobody thought of, for the parts of the model that read what strangers wrote",
+        help: fuzz::help,
+        run: fuzz::run,
     },
     Command {
         name: "bench",

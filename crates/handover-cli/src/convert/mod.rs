@@ -1,6 +1,6 @@
 //! `handover convert`: a picture into a tiled layout, and back.
 //!
-//! [`picture`] reads and writes PNG files as rows of pixels of a format; the library puts rows into tiles.
+//! `picture` reads and writes PNG files as rows of pixels of a format; the library puts rows into tiles.
 
 mod picture;
 

@@ -1,6 +1,6 @@
 //! `handover layout`: where every element of an image lies, from its modifier.
 //!
-//! [`parameters`] reads what the modifier does not say, [`picture`] draws a block and the order of its bytes.
+//! `parameters` reads what the modifier does not say, `picture` draws a block and the order of its bytes.
 
 pub(crate) mod parameters;
 mod picture;

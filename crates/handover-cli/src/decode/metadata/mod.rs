@@ -1,6 +1,6 @@
 //! A tiling word, a metadata block, or both: whose they are, every field, and what readers make of them.
 //!
-//! [`input`] reads them in the forms in which tools print them, [`readers`] says what a reader on the producer's device concludes and
+//! `input` reads them in the forms in which tools print them, `readers` says what a reader on the producer's device concludes and
 //! what one elsewhere.
 
 mod input;

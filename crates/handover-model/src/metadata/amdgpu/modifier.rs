@@ -52,10 +52,15 @@ pub fn to_modifier(
     config: Option<&ChipConfig>,
     constant_encode: Option<bool>,
 ) -> Result<(Modifier, Vec<DccPlane>)> {
-    match word {
-        TilingWord::Gfx6(_) => Err(unsupported("GFX6, 7 and 8 have no modifiers")),
-        TilingWord::Gfx9(word) => gfx9(word, bytes_per_element, image, config, constant_encode),
-        TilingWord::Gfx12(word) => gfx12(word, image),
+    let (modifier, dcc) = match word {
+        TilingWord::Gfx6(_) => return Err(unsupported("GFX6, 7 and 8 have no modifiers")),
+        TilingWord::Gfx9(word) => gfx9(word, bytes_per_element, image, config, constant_encode)?,
+        TilingWord::Gfx12(word) => gfx12(word, image)?,
+    };
+    // Chips have modes and kinds of DCC that drm_fourcc.h gives no number, such as 4K_S_X.
+    match modifier.parse() {
+        Ok(_) => Ok((modifier, dcc)),
+        Err(error) => Err(unsupported(format!("the layout has none: {error}"))),
     }
 }
 

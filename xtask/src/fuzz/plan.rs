@@ -1,0 +1,63 @@
+//! What the command line asks for.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds for each target without a word from outside.
+pub(super) const USUAL: u64 = 60;
+
+/// Which targets, how long, and from which seed on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Plan {
+    /// All of them if empty.
+    pub(super) targets: Vec<String>,
+    pub(super) seconds: u64,
+    seed: u64,
+    pub(super) grow: bool,
+}
+
+impl Plan {
+    pub(super) fn parse(arguments: &[String], known: &[&str]) -> Result<Self, String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_secs());
+        let mut plan = Self { seconds: USUAL, seed: now, ..Self::default() };
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match argument.as_str() {
+                "--grow" => plan.grow = true,
+                "--seconds" | "--seed" => {
+                    let value = rest.next().ok_or_else(|| format!("`{argument}` needs a number behind it"))?;
+                    let number =
+                        value.parse().map_err(|_| format!("`{argument} {value}`: `{value}` is not a number"))?;
+                    if argument == "--seed" { plan.seed = number } else { plan.seconds = number }
+                }
+                name if known.contains(&name) => plan.targets.push(name.to_owned()),
+                name => {
+                    return Err(format!("there is no target or option `{name}`; the targets are {}", known.join(", ")));
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    pub(super) const fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Plan;
+
+    fn parse(line: &str) -> Result<Plan, String> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        Plan::parse(&words, &["word", "block"])
+    }
+
+    #[test]
+    fn arguments() {
+        let plan = Plan { targets: vec!["word".into()], seconds: 9, seed: 7, grow: true };
+        assert_eq!(parse("word --seconds 9 --grow --seed 7"), Ok(plan));
+        for wrong in ["words", "--seed", "--seed x", "--seconds -1", "8"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
