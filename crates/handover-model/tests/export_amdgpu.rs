@@ -30,7 +30,7 @@ fn the_decision_table() {
     let scanout = Texture { scanout: true, displayable: true, display_dcc: true, ..vega };
     let shown = Texture { displayable: true, display_dcc: true, ..vega };
     let with_modifier = Texture { planes: 3, modifier_with_dcc: true, ..scanout };
-    let rows: [(&str, Texture, U, &[Step]); 17] = [
+    let rows: [(&str, Texture, U, &[Step]); 20] = [
         ("a plain surface", Texture::new(Level::Gfx8), READ, &[FIRST]),
         ("reading with flush keeps DCC", vega, FLUSH, &[FIRST]),
         ("reading without flush keeps DCC and eliminates clears", vega, READ, &[Step::EliminateFastClears, FIRST]),
@@ -42,7 +42,19 @@ fn the_decision_table() {
         ("4c, not with flush", scanout, FLUSH, &[FIRST]),
         ("4d, a display's DCC", shown, READ, &[Step::DropDcc(Drop::StaleDisplayDcc), FIRST]),
         ("4d, not with flush", shown, FLUSH | RENDER, &[FIRST]),
-        ("4d, not with several planes", Texture { planes: 3, ..shown }, READ, &[Step::EliminateFastClears, FIRST]),
+        (
+            "4d, not with several planes",
+            Texture { planes: 3, ..shown },
+            READ,
+            &[Step::EliminateFastClears, Step::RetileDisplayDcc, FIRST],
+        ),
+        ("5, GFX11 describes its clears", dcc(Level::Gfx11), READ, &[FIRST]),
+        (
+            "5, GFX11 retiles the display's DCC",
+            Texture { planes: 3, displayable: true, display_dcc: true, ..dcc(Level::Gfx11) },
+            READ,
+            &[Step::RetileDisplayDcc, FIRST],
+        ),
         (
             "4d, not before GFX9",
             Texture { displayable: true, ..dcc(Level::Gfx8) },
@@ -53,13 +65,24 @@ fn the_decision_table() {
             "a modifier with DCC keeps it",
             with_modifier,
             READ,
-            &[Step::DccStays(Drop::FrontBuffer, Stays::Modifier), Step::EliminateFastClears, FIRST],
+            &[
+                Step::DccStays(Drop::FrontBuffer, Stays::Modifier),
+                Step::EliminateFastClears,
+                Step::RetileDisplayDcc,
+                FIRST,
+            ],
         ),
         (
             "GFX12 moves to other pages",
             Texture { scanout: true, ..dcc(Level::Gfx12) },
             READ,
             &[Step::MoveUncompressed(Drop::FrontBuffer), FIRST],
+        ),
+        (
+            "GFX12 does not move what a modifier promises",
+            Texture { scanout: true, modifier_with_dcc: true, ..dcc(Level::Gfx12) },
+            READ,
+            &[Step::DccStays(Drop::FrontBuffer, Stays::Modifier), FIRST],
         ),
         ("GFX12 keeps compressed pages for shaders", dcc(Level::Gfx12), FLUSH | SHADER, &[FIRST]),
         (
@@ -103,6 +126,9 @@ fn planes_samples_memory_debug_and_offsets() {
     assert_eq!(debug.steps, [Step::DropDcc(Drop::Debug), FIRST]);
     let inside = plan(&vega, None, &Request { offset: Bytes(65536), ..Request::new(FLUSH) }).unwrap();
     assert_eq!(inside.steps, [], "metadata belongs to offset 0");
+    let alone = Texture { suballocated: true, ..vega };
+    let moved = plan(&alone, None, &Request { offset: Bytes(65536), ..Request::new(FLUSH) }).unwrap();
+    assert_eq!(moved.steps, [Step::Move(Move::Suballocated), FIRST], "after a move it begins at 0");
 }
 
 /// Each row of the table of later exports.
@@ -123,6 +149,11 @@ fn the_reexport_table() {
     let vega = export(&dcc(Level::Gfx9), None, FLUSH);
     let written = export(&vega.texture, vega.usage, FLUSH | SHADER);
     assert_eq!(written.steps, [Step::DropDcc(Drop::ShaderWrite), AGAIN]);
+
+    let pages = Texture { scanout: true, ..dcc(Level::Gfx12) };
+    let kept = export(&pages, Some(FLUSH), READ);
+    assert_eq!(kept.steps, [Step::DccStays(Drop::FrontBuffer, Stays::AlreadyShared)], "importers hold the old memory");
+    assert!(kept.texture.dcc && !kept.changes_layout());
 
     let rendered = export(&dcc(Level::Gfx9), None, FLUSH | RENDER);
     let stays = export(&rendered.texture, rendered.usage, FLUSH | SHADER);

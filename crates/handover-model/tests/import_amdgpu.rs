@@ -144,7 +144,7 @@ fn strides() {
     let free = Computed { linear: true, has_metadata: false, ..COMPUTED };
     let gfx = |level| Computed { level, ..free };
     let tiled8 = Computed { level: Level::Gfx8, linear: false, has_metadata: false, ..COMPUTED };
-    let rows: [(&str, Computed, u64, Result<u64, &str>); 15] = [
+    let rows: [(&str, Computed, u64, Result<u64, &str>); 17] = [
         ("linear, GFX10.3", free, 8192, Ok(8192)),
         ("linear, GFX9 counts 256", gfx(Level::Gfx9), 7808, Err("multiple of 256")),
         ("linear, GFX12 counts 128", gfx(Level::Gfx12), 7808, Ok(7808)),
@@ -164,7 +164,14 @@ fn strides() {
         ("tiled, GFX9 and later", Computed { has_metadata: false, ..COMPUTED }, 8192, Err("no pitch of their own")),
         ("tiled, GFX8", tiled8, 8192, Ok(8192)),
         ("tiled, GFX8, not a block", tiled8, 7936, Err("multiple of 512")),
-        ("three dimensions", Computed { three_dimensional: true, ..COMPUTED }, 1, Ok(7680)),
+        ("three dimensions, linear", Computed { three_dimensional: true, ..free }, 1, Ok(7680)),
+        ("three dimensions, tiled, GFX8", Computed { three_dimensional: true, ..tiled8 }, 1, Ok(7680)),
+        (
+            "three dimensions, tiled, GFX9 and later",
+            Computed { three_dimensional: true, ..COMPUTED },
+            7680,
+            Err("three dimensions"),
+        ),
     ];
     for (name, computed, asked, expected) in rows {
         match (computed.check(Bytes(asked)), expected) {
@@ -175,4 +182,39 @@ fn strides() {
     }
     let asked = Request { stride: Some(Bytes(8192)), ..request() };
     assert!(plan(&asked, &metadata()).unwrap_err().to_string().contains("8192"));
+}
+
+/// GFX9: the block of Vega10 is 1920×1080.
+fn vega10(version: u32) -> Metadata {
+    let dwords: [u32; 10] = [version, 0x1002_687f, 0, 0x00a0_0000, 0x410d_c77f, 0x91a0_0f2e, 0x80ef_e000, 0, 0, 0];
+    let bytes: Vec<u8> = dwords.iter().flat_map(|dword| dword.to_le_bytes()).collect();
+    Metadata { word: Word(0x8000_0800_0000_001a), block: Block::new(&bytes).unwrap() }
+}
+
+#[test]
+fn a_larger_block_means_another_layout() {
+    let mut narrow = request();
+    narrow.reader = Reader { pci_id: 0x687f, level: Level::Gfx9 };
+    narrow.caller.width = 1900;
+    narrow.computed = Computed { level: Level::Gfx9, has_metadata: false, ..COMPUTED };
+    let imported = plan(&narrow, &vega10(1)).unwrap();
+    assert_eq!(
+        imported.steps[2..],
+        [Step::Block(Outcome::AcceptLarger { dcc: false }), Step::ComputeAgain { width: 1920, height: 1080 }]
+    );
+
+    // Who pretended to be another chip is refused before anybody looks at strides and planes.
+    let mut wrong = Request { stride: Some(Bytes(1)), ..narrow };
+    let error = plan(&wrong, &vega10(2 << 16 | 3)).unwrap_err();
+    assert!(error.to_string().contains("pretended"), "{error}");
+    wrong.stride = None;
+    assert!(plan(&wrong, &vega10(1)).is_ok());
+}
+
+#[test]
+fn a_display_dcc_past_the_buffer_is_refused() {
+    let mut outside = metadata();
+    outside.word = Word(outside.word.0 & !(0xff_ffff << 5) | (TOTAL.get().div_ceil(256)) << 5);
+    let error = plan(&request(), &outside).unwrap_err();
+    assert!(error.to_string().contains("DCC ends past"), "{error}");
 }

@@ -136,7 +136,7 @@ fn a_modifier_needs_what_it_needs() {
     for (image, config, encode, missing) in [
         (Some(&image), None, Some(true), "GB_ADDR_CONFIG"),
         (None, Some(&config), Some(true), "the block"),
-        (Some(&image), Some(&config), None, "external_rev"),
+        (Some(&image), Some(&config), None, "constant_encode"),
     ] {
         let error = to_modifier(&word, None, image, config, encode).unwrap_err();
         assert_eq!(*error.kind(), Kind::Unsupported);

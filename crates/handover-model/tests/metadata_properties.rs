@@ -172,6 +172,7 @@ proptest! {
     #[test]
     fn anything_can_be_read(
         level in level(), pci_id in pci_id(), word in word(), bytes in bytes(), caller in caller(), register in any::<u32>(),
+        plain_image in any::<bool>(),
     ) {
         let reading = read(&Reader { pci_id, level }, &caller, Word(word), &bytes);
         prop_assert_eq!(reading.dcc_offset.is_some(), reading.outcome.keeps_dcc());
@@ -187,7 +188,7 @@ proptest! {
             let _ = description.encode();
         }
         let config = ChipConfig::parse(level, register).ok();
-        let producer = Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false) };
+        let producer = Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false), plain_image };
         for bytes_per_element in [None, Some(Bytes(4))] {
             if let Ok(found) = determine(&metadata, None, bytes_per_element, &producer)
                 && let Layout::Modifier(modifier) = found.layout

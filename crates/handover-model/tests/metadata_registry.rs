@@ -24,7 +24,10 @@ fn the_words_of_every_driver() {
     for (driver, value, summary, expected) in [
         ("radeon", 0x0000_1000_0000_0000, "linear, pitch 4096", modifier(0)),
         ("radeon", 0x0000_1000_0114_1103, "macro tiles of micro tiles, pitch 4096", None),
-        ("i915", 0, "linear, stride 0 bytes", modifier(0)),
+        ("i915", 0, "unknown: everything newer than X and Y is by modifier, stride 0 bytes", None),
+        ("radeon", 0x0000_1000_0000_0004, "linear, pitch 4096", None),
+        ("radeon", 0x0000_1000_0000_0008, "linear, pitch 4096", None),
+        ("radeon", 0x0000_1000_0000_0010, "linear, pitch 4096", None),
         ("i915", I915_Y_STRIDE_4096, "Y tiles, stride 4096 bytes", modifier(0x0100_0000_0000_0002)),
         ("i915", 1 << 32 | 0x1001, "X tiles, stride 4096 bytes", None),
         ("nouveau", 0, "linear (kind 0)", modifier(0)),
@@ -68,10 +71,38 @@ fn msm_keeps_a_modifier_in_its_block() {
     let (_, decoded) = Registry::new().identify(&Query::new(&ubwc).from_driver("msm")).unwrap();
     assert_eq!(decoded.modifier.unwrap(), Modifier(0x0500_0000_0000_0001));
     assert_eq!(decoded.beyond_word.len(), 1);
-    for (bytes, kind) in [(&[1; 7][..], Kind::Unsupported), (&[1; 129][..], Kind::Malformed)] {
+    for (bytes, kind) in
+        [(&[1; 7][..], Kind::Unsupported), (&[1; 12][..], Kind::Unsupported), (&[1; 129][..], Kind::Malformed)]
+    {
         let metadata = stored(bytes);
         let error = Registry::new().identify(&Query::new(&metadata).from_driver("msm")).unwrap_err();
         assert_eq!(*error.kind(), kind);
+    }
+}
+
+#[test]
+fn msm_and_a_modifier_that_is_none() {
+    for wrong in [0x0500_0000_ffff_ffff_u64, Modifier::INVALID.0] {
+        let metadata = Metadata { word: Word(0), block: Block::new(&wrong.to_le_bytes()).unwrap() };
+        let (_, decoded) = Registry::new().identify(&Query::new(&metadata).from_driver("msm")).unwrap();
+        assert!(decoded.modifier.is_err(), "{wrong:#x}");
+    }
+}
+
+/// A header and nothing more says whose word it is, if there is one.
+#[test]
+fn a_bare_header_names_the_driver_of_a_word() {
+    let registry = Registry::new();
+    for (vendor, value, driver) in [(0x8086, I915_Y_STRIDE_4096, "i915"), (0x10de, 0xfe << 40 | 0x40, "nouveau")] {
+        let header = Header { vendor_id: vendor, pci_id: 1, version: 1, flags: 0 };
+        let with = |value, block| Metadata { word: Word(value), block };
+        let (codec, _) = registry.identify(&Query::new(&with(value, header.alone()))).unwrap();
+        assert_eq!(codec, driver);
+        let longer = dwords(&[1, u32::from(vendor) << 16 | 1, 0]);
+        for nothing in [with(0, header.alone()), with(value, longer), with(value, Block::EMPTY)] {
+            assert!(registry.identify(&Query::new(&nothing)).is_err(), "{nothing:?}");
+        }
+        assert!(registry.identify(&Query::new(&with(value, header.alone())).from_driver("xe")).is_err());
     }
 }
 

@@ -8,8 +8,9 @@
 //! 3. Memory that cannot be shared: the surface moves to memory of its own.
 //! 4. DCC is dropped where a consumer could not live with it ([`Drop`]); where it cannot be dropped any more, it stays, and the
 //!    caller is told ([`Stays`]).
-//! 5. Without EXPLICIT_FLUSH, what the metadata does not describe is written out now, and CMASK is given up.
-//! 6. Metadata is written by the first export, and by one that dropped DCC; never for a plane that does not begin at 0.
+//! 5. Without EXPLICIT_FLUSH, what the metadata does not describe is written out now, as `flush` does, and CMASK is given up.
+//! 6. Metadata is written by the first export, and by one that dropped DCC; never for a plane that does not begin at 0, which one
+//!    that moved does.
 //! 7. Usages add up over exports, except EXPLICIT_FLUSH, which holds only while every export has it.
 
 use alloc::format;
@@ -19,6 +20,7 @@ use core::fmt;
 use bitflags::bitflags;
 
 use super::ExportFlags;
+use super::flush::{Dirty, Pass, passes};
 use crate::metadata::amdgpu::Level;
 use crate::{Bytes, Error, Kind, Result, Stage};
 
@@ -167,6 +169,8 @@ pub enum Stays {
     RenderedElsewhere,
     /// Its modifier promises DCC.
     Modifier,
+    /// GFX12: somebody already has its memory, and would not see that it moved.
+    AlreadyShared,
 }
 
 /// Why metadata is written.
@@ -193,6 +197,8 @@ pub enum Step {
     DccStays(Drop, Stays),
     /// Write fast clears out, as `flush` does.
     EliminateFastClears,
+    /// Make the display's DCC of the renderer's, as `flush` does.
+    RetileDisplayDcc,
     /// Give CMASK up.
     DiscardCmask,
     /// Set word and block.
@@ -208,6 +214,7 @@ impl fmt::Display for Step {
             Self::MoveUncompressed(why) => write!(f, "move it to pages that are not compressed: {}", why.text()),
             Self::DccStays(why, stays) => write!(f, "keep DCC although {}: {}", why.text(), stays.text()),
             Self::EliminateFastClears => f.write_str("eliminate fast clears: no flush is promised"),
+            Self::RetileDisplayDcc => f.write_str("retile the display's DCC: no flush is promised"),
             Self::DiscardCmask => f.write_str("give CMASK up: no flush is promised"),
             Self::WriteMetadata(Write::First) => f.write_str("write the metadata: the first export"),
             Self::WriteMetadata(Write::Dropped) => f.write_str("write the metadata: DCC was dropped"),
@@ -241,6 +248,7 @@ impl Stays {
         match self {
             Self::RenderedElsewhere => "somebody who renders into it has it already",
             Self::Modifier => "its modifier promises DCC",
+            Self::AlreadyShared => "somebody has its memory already, and would not see it move",
         }
     }
 }
@@ -316,15 +324,20 @@ pub fn plan(texture: &Texture, before: Option<HandleUsage>, request: &Request) -
     let usage = HandleUsage::merge(before, request.usage);
     let dropped = drop_dcc(&mut plan, before, request);
     if !request.usage.contains(HandleUsage::EXPLICIT_FLUSH) && (plan.texture.cmask || plan.texture.dcc) {
-        if plan.texture.level < Level::Gfx12 {
-            plan.steps.push(Step::EliminateFastClears);
-        }
+        let everything = Dirty { colour: true, display: true };
+        plan.steps.extend(passes(&plan.texture, everything).into_iter().filter_map(|pass| match pass {
+            Pass::EliminateFastClears => Some(Step::EliminateFastClears),
+            Pass::RetileDisplayDcc => Some(Step::RetileDisplayDcc),
+            // Several samples were refused.
+            Pass::DecompressFmask => None,
+        }));
         if plan.texture.cmask {
             plan.steps.push(Step::DiscardCmask);
             plan.texture.cmask = false;
         }
     }
-    if request.offset == Bytes::ZERO && (before.is_none() || dropped) {
+    let moved = plan.steps.iter().any(|step| matches!(step, Step::Move(_) | Step::MoveUncompressed(_)));
+    if (moved || request.offset == Bytes::ZERO) && (before.is_none() || dropped) {
         plan.steps.push(Step::WriteMetadata(if before.is_none() { Write::First } else { Write::Dropped }));
     }
     plan.usage = Some(usage);
@@ -357,17 +370,21 @@ fn drop_dcc(plan: &mut Plan, before: Option<HandleUsage>, request: &Request) -> 
     .find(|(holds, _)| texture.dcc && *holds)
     .map(|(_, why)| why);
     let Some(why) = why else { return false };
-    if texture.level == Level::Gfx12 {
-        plan.steps.push(Step::MoveUncompressed(why));
+    let stays = if texture.level == Level::Gfx12 && before.is_some() {
+        Some(Stays::AlreadyShared)
     } else if before.is_some_and(|before| before.contains(HandleUsage::FRAMEBUFFER_WRITE)) {
-        plan.steps.push(Step::DccStays(why, Stays::RenderedElsewhere));
-        return false;
-    } else if texture.modifier_with_dcc {
-        plan.steps.push(Step::DccStays(why, Stays::Modifier));
-        return false;
+        Some(Stays::RenderedElsewhere)
     } else {
-        plan.steps.push(Step::DropDcc(why));
+        texture.modifier_with_dcc.then_some(Stays::Modifier)
+    };
+    if let Some(stays) = stays {
+        plan.steps.push(Step::DccStays(why, stays));
+        return false;
     }
+    plan.steps.push(match texture.level {
+        Level::Gfx12 => Step::MoveUncompressed(why),
+        _ => Step::DropDcc(why),
+    });
     plan.texture.dcc = false;
     plan.texture.display_dcc = false;
     true

@@ -2,12 +2,12 @@
 //!
 //! 1. Descriptors and global names can be imported; handles of the display interface cannot. The same memory is the same object.
 //! 2. A plane that does not begin at 0, or memory that is not dedicated to the image, has no metadata of its own: linear is assumed.
-//! 3. Word and block are read.
+//! 3. Word and block are read. A writer that pretended to be another chip is refused at once.
 //! 4. The layout is computed from the caller's template, with the swizzle or tile parameters of the word; or from the modifier, which
 //!    supersedes word and block.
 //! 5. The caller's offset and stride are taken where the layout allows them ([`stride`](super::stride)).
 //! 6. Further planes must lie where the modifier puts them.
-//! 7. The block says what becomes of DCC.
+//! 7. The block says what becomes of DCC. If its image is larger than the caller's, the layout is computed again with its size.
 //! 8. Everything must end within the buffer.
 //! 9. Who does not promise to flush cannot keep a display DCC alive: DCC is dropped, and the metadata rewritten.
 //!
@@ -20,7 +20,7 @@ use core::fmt;
 
 use super::stride::Computed;
 use crate::export::amdgpu::HandleUsage;
-use crate::metadata::amdgpu::{Caller, Ignored, Level, Outcome, Reader, Reading, read};
+use crate::metadata::amdgpu::{Caller, Ignored, Level, Outcome, Reader, Reading, Reject, read};
 use crate::{Bytes, Error, Kind, Metadata, Modifier, Result, Stage};
 
 /// What was received.
@@ -83,6 +83,13 @@ pub enum Step {
     Planes(usize),
     /// What the block says about DCC.
     Block(Outcome),
+    /// Compute the layout again with the size of the block, which is larger than the caller's, and see that it ends within the buffer.
+    ComputeAgain {
+        /// Width of the block's image in texels.
+        width: u32,
+        /// Height of the block's image in texels.
+        height: u32,
+    },
     /// Everything ends within the buffer.
     Fits,
     /// Decompress, drop DCC and rewrite word and block: nobody will call flush, and the display's DCC would go stale.
@@ -110,6 +117,10 @@ impl fmt::Display for Step {
             Self::Stride(stride) => write!(f, "take a stride of {stride}"),
             Self::Planes(count) => write!(f, "accept {count} further planes"),
             Self::Block(outcome) => write!(f, "metadata: {outcome}"),
+            Self::ComputeAgain { width, height } => write!(
+                f,
+                "compute the layout again with {width}x{height} of the block, and see that it ends within the buffer"
+            ),
             Self::Fits => f.write_str("everything ends within the buffer"),
             Self::DropDisplayDcc => {
                 f.write_str("decompress, drop DCC and rewrite the metadata: nobody will call flush")
@@ -158,6 +169,14 @@ pub fn plan(request: &Request<'_>, metadata: &Metadata) -> Result<Plan> {
             .why("without metadata of its own the image is linear")
             .help("an explicit modifier"));
     }
+    let reading = match steps.first() {
+        Some(Step::AssumeLinear(Assumed::NotDedicated)) => Reading::only(Outcome::Ignored(Ignored::NotDedicated)),
+        _ => read(&request.reader, caller, metadata.word, metadata.block.stored()),
+    };
+    let reading = match reading.outcome {
+        Outcome::Reject(Reject::FamilyOverridden) => reading.accepted()?,
+        _ => reading,
+    };
     steps.push(Step::Stride(match request.stride {
         Some(stride) => computed.check(stride)?,
         None => computed.stride,
@@ -166,10 +185,7 @@ pub fn plan(request: &Request<'_>, metadata: &Metadata) -> Result<Plan> {
     if !request.planes.1.is_empty() {
         steps.push(Step::Planes(request.planes.1.len()));
     }
-    let reading = match steps.first() {
-        Some(Step::AssumeLinear(Assumed::NotDedicated)) => Reading::only(Outcome::Ignored(Ignored::NotDedicated)),
-        _ => read(&request.reader, caller, metadata.word, metadata.block.stored()).accepted()?,
-    };
+    let reading = reading.accepted()?;
     steps.push(Step::Block(reading.outcome));
 
     let dcc = match modifier {
@@ -183,7 +199,10 @@ pub fn plan(request: &Request<'_>, metadata: &Metadata) -> Result<Plan> {
             .found(format!("a buffer of {}", caller.buffer))
             .why("the layout ends past it"));
     }
-    steps.push(Step::Fits);
+    steps.push(match (reading.outcome, reading.descriptor) {
+        (Outcome::AcceptLarger { .. }, Some(image)) => Step::ComputeAgain { width: image.width, height: image.height },
+        _ => Step::Fits,
+    });
     let promised = request.usage.contains(HandleUsage::EXPLICIT_FLUSH);
     let stale = dcc && modifier.is_none() && request.displayable && request.reader.level >= Level::Gfx9;
     if stale && !promised && request.dedicated {

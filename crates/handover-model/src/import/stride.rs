@@ -3,6 +3,7 @@
 //! Source: Mesa 25.0.7, `ac_surface.c:ac_surface_get_pitch_align`, `ac_surface_override_offset_stride`.
 
 use alloc::format;
+use alloc::string::String;
 
 use crate::metadata::amdgpu::Level;
 use crate::{Bytes, Elements, Error, Kind, Result, Stage};
@@ -33,7 +34,8 @@ pub struct Computed {
 }
 
 impl Computed {
-    /// What a stride must be a multiple of. `None` if the caller's stride is not looked at: three dimensions.
+    /// What a stride must be a multiple of. `None` if the caller's stride is not looked at: three dimensions, whose tiles take none
+    /// at all from GFX9 on.
     pub fn alignment(&self) -> Option<Bytes> {
         let bytes = self.bytes_per_element;
         match (self.three_dimensional, self.linear, self.level) {
@@ -66,7 +68,13 @@ impl Computed {
     /// # Errors
     /// `Invalid`, saying the rule, if this layout cannot have that stride.
     pub fn check(&self, asked: Bytes) -> Result<Bytes> {
-        let refused = |why| Error::new(Stage::Import, Kind::Invalid).asked(format!("a stride of {asked}")).why(why);
+        let refused =
+            |why: String| Error::new(Stage::Import, Kind::Invalid).asked(format!("a stride of {asked}")).why(why);
+        if self.three_dimensional && !self.linear && self.level >= Level::Gfx9 {
+            return Err(refused(
+                "tiles of three dimensions have no pitch alignment from GFX9 on, so no stride is taken".into(),
+            ));
+        }
         let Some(alignment) = self.alignment() else { return Ok(self.stride) };
         if !asked.is_aligned(alignment) {
             return Err(refused(format!("it must be a multiple of {alignment}")));

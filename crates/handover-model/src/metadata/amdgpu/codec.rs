@@ -36,6 +36,7 @@ impl Codec for Amdgpu {
             ("gb_addr_config", "its register GB_ADDR_CONFIG, where the PCI ID does not give it"),
             ("gfx", "its GFX level as major * 10 + minor, where its PCI ID is unknown"),
             ("constant_encode", "1 if its DCC encodes constants (Raven2), 0 if not (Raven)"),
+            ("plain_2d", "1 if it is one level of a 2D image with one layer and one sample, where no block says it"),
             ("bytes_per_element", "bytes of a pixel, where the format is unknown"),
         ]
     }
@@ -75,6 +76,7 @@ impl Codec for Amdgpu {
             level: Some(level),
             config: config.and_then(|register| ChipConfig::parse(level, register).ok()),
             constant_encode: query.parameter("constant_encode").map(|encode| encode != 0),
+            plain_image: query.parameter("plain_2d") == Some(1),
         };
         let bytes = description.as_ref().and_then(element_bytes).or_else(|| query.parameter("bytes_per_element"));
         let determined = determine(query.metadata, None, bytes.map(Bytes), &producer);

@@ -82,6 +82,25 @@ impl ChipConfig {
         })
     }
 
+    /// The register, as far as layouts depend on it.
+    pub fn register(&self) -> u32 {
+        let mut raw = 0;
+        for (bits, value) in [
+            (NUM_PIPES, self.pipes),
+            (PIPE_INTERLEAVE, self.pipe_interleave),
+            (MAX_FRAGS, self.max_compressed_frags),
+            (NUM_PKRS, self.packers),
+            (NUM_BANKS, self.banks),
+            (NUM_ENGINES, self.shader_engines),
+            (NUM_RBS, self.rbs_per_engine),
+        ] {
+            // A value that is masked always fits.
+            let _ = bits.put(&mut raw, u64::from(value) & bits.max());
+        }
+        // Every field lies below bit 32, so the cast keeps all of them.
+        raw as u32
+    }
+
     /// The configuration that this PCI ID gives for certain.
     ///
     /// # Errors

@@ -104,7 +104,7 @@ fn gfx9(
     let tile = tile(swizzle, version)?;
     let mut amd = Amd { version, tile, dcc: None, pipe_xor_bits: 0, bank_xor_bits: 0, packers: 0 };
     if tile.is_xor() {
-        mix_in(&mut amd, config_of(swizzle, config)?);
+        mix_in(&mut amd, config_of(swizzle, config)?)?;
     }
     let planes = add_dcc(&mut amd, word, image, config, constant_encode)?;
     Ok((Parsed::Amd(amd).modifier(), planes))
@@ -120,7 +120,7 @@ fn version_of(swizzle: Swizzle, bytes_per_element: Option<Bytes>) -> Result<Vers
         (Some("S"), _) => Ok(Version::Gfx9),
         (Some("D"), Some(bytes)) if bytes != Bytes(4) => Ok(Version::Gfx9),
         (Some("D"), None) => {
-            Err(missing("the size of a pixel", format!("{swizzle} is GFX9's layout except with 4 bytes a pixel")))
+            Err(missing("bytes_per_element", format!("{swizzle} is GFX9's layout except with 4 bytes a pixel")))
         }
         _ => Ok(own),
     }
@@ -144,7 +144,7 @@ fn max_block(size: BlockSize) -> MaxBlock {
 fn config_of(swizzle: Swizzle, config: Option<&ChipConfig>) -> Result<&ChipConfig> {
     let Some(config) = config else {
         let why = format!("{swizzle} mixes pipe bits of the producer's chip into the address");
-        return Err(missing("GB_ADDR_CONFIG of the producer", why));
+        return Err(missing("gb_addr_config, the producer's register GB_ADDR_CONFIG", why));
     };
     if config.level != swizzle.level() {
         return Err(Error::new(Stage::Import, Kind::Invalid).asked(format!(
@@ -157,7 +157,7 @@ fn config_of(swizzle: Swizzle, config: Option<&ChipConfig>) -> Result<&ChipConfi
 }
 
 /// As many bits are mixed in as the block has above the 256 bytes that go to one pipe.
-fn mix_in(amd: &mut Amd, config: &ChipConfig) {
+fn mix_in(amd: &mut Amd, config: &ChipConfig) -> Result<()> {
     let room = amd.tile.block_bytes_log2().saturating_sub(8);
     let engines = if config.level == Level::Gfx9 { config.shader_engines } else { 0 };
     amd.pipe_xor_bits = room.min(u32::from(config.pipes.saturating_add(engines)));
@@ -167,6 +167,12 @@ fn mix_in(amd: &mut Amd, config: &ChipConfig) {
         Level::Gfx10_3 => amd.packers = left.min(u32::from(config.packers)),
         Level::Gfx11 | Level::Gfx11_5 => amd.packers = u32::from(config.packers),
         _ => {}
+    }
+    let bits = [("PIPE_XOR_BITS", "bits 23:21", amd.pipe_xor_bits), ("BANK_XOR_BITS", "bits 26:24", amd.bank_xor_bits)];
+    match bits.into_iter().find(|(_, _, bits)| *bits > 7) {
+        Some((name, place, bits)) => Err(unsupported(format!("{place} {name} of a modifier hold at most 7"))
+            .found(format!("{bits} bits by GB_ADDR_CONFIG {:#010x}", config.register()))),
+        None => Ok(()),
     }
 }
 
@@ -198,11 +204,12 @@ fn add_dcc(
         (false, Some(encode)) => encode,
         (false, None) => {
             let why = "Raven and Raven2 share PCI IDs, and only Raven2 encodes constants in DCC";
-            return Err(missing("external_rev of the producer", why));
+            return Err(missing("constant_encode", why));
         }
     };
     let render = image.dcc.offset;
-    let retile = render != word.dcc_offset;
+    // As the kernel decides it: 0 is no second plane, and one past 4 GiB has no place in a framebuffer.
+    let retile = render != Bytes::ZERO && render != word.dcc_offset && render.get() >> 32 == 0;
     let (rb, pipe) = if level == Level::Gfx9 && image.dcc.pipe_aligned && amd.tile.is_xor() {
         let config = config_of(word.swizzle, config)?;
         (u32::from(config.rbs()), u32::from(config.pipes))
@@ -229,7 +236,9 @@ fn add_dcc(
 
 /// The word of a surface with this modifier on a device of this level. `dcc` is the first plane of DCC that the modifier counts.
 ///
-/// Bits 46:43 are 0 for surfaces without DCC; Mesa writes the level's defaults there, which mean nothing.
+/// From GFX9 to GFX11.5, bits 46:43 of a surface without DCC are the level's defaults, as Mesa writes them: they mean nothing, and
+/// readers compare whole words. `scanout` is for what was asked for a display or is displayable, as the caller's device has it;
+/// a linear surface has the bit on these levels whatever the caller says. On GFX12 the bits of the DCC format are left 0.
 ///
 /// # Errors
 /// Those of [`Modifier::parse`], naming the field; `Unsupported` for the modifier of another vendor or level; `Invalid` if the modifier
@@ -262,8 +271,11 @@ pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, sc
         };
         return Err(refused(Kind::Invalid, why.into()));
     }
-    let max_compressed_block =
-        stored.and_then(|dcc| BlockSize::of(dcc.max_compressed_block.code())).unwrap_or_default();
+    let default = Blocks::of(level);
+    let max_compressed_block = match stored {
+        Some(dcc) => BlockSize::of(dcc.max_compressed_block.code()).unwrap_or_default(),
+        None => default.max_compressed,
+    };
     if level == Level::Gfx12 {
         return Ok(TilingWord::Gfx12(Gfx12Word {
             swizzle,
@@ -281,11 +293,30 @@ pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, sc
     Ok(TilingWord::Gfx9(Gfx9Word {
         dcc_offset: dcc.map(|plane| plane.offset).unwrap_or_default(),
         dcc_pitch_max,
-        independent_64b: stored.is_some_and(|dcc| dcc.independent_64b),
-        independent_128b: stored.is_some_and(|dcc| dcc.independent_128b),
+        independent_64b: stored.map_or(default.independent_64b, |dcc| dcc.independent_64b),
+        independent_128b: stored.map_or(default.independent_128b, |dcc| dcc.independent_128b),
         max_compressed_block,
-        ..Gfx9Word::plain(swizzle, scanout)
+        ..Gfx9Word::plain(swizzle, scanout || swizzle.is_linear())
     }))
+}
+
+/// The blocks of DCC of a level, which its surfaces without DCC carry too (`ac_surface.c:ac_surface_compute_bo_metadata` stores them).
+struct Blocks {
+    independent_64b: bool,
+    independent_128b: bool,
+    max_compressed: BlockSize,
+}
+
+impl Blocks {
+    const fn of(level: Level) -> Self {
+        let max_compressed = match level {
+            Level::Gfx10 | Level::Gfx10_3 | Level::Gfx11 => BlockSize::B128,
+            Level::Gfx11_5 => BlockSize::B256,
+            _ => BlockSize::B64,
+        };
+        let from_10 = !matches!(level, Level::Gfx6 | Level::Gfx7 | Level::Gfx8 | Level::Gfx9 | Level::Gfx12);
+        Self { independent_64b: matches!(level, Level::Gfx9), independent_128b: from_10, max_compressed }
+    }
 }
 
 /// The version of modifiers that a level makes; `None` where there are no modifiers.

@@ -91,7 +91,7 @@ pub enum Reject {
     SizeMismatch,
     /// The main surface does not fit in the buffer.
     BoTooSmall,
-    /// DCC does not.
+    /// DCC does not, or the display's begins past its end.
     DccOutOfBounds,
 }
 
@@ -274,12 +274,15 @@ fn decide(
     agree(reader, caller, word, block, descriptor).map_or_else(Outcome::Reject, |larger| {
         let dcc = &descriptor.dcc;
         let ends = dcc.offset.checked_add(caller.dcc);
+        let shown_past = word.dcc_offset().is_some_and(|display| display >= caller.buffer);
         match (dcc.enabled, reader.level) {
             (true, Level::Gfx12) => Outcome::PageTable,
             (false, _) if larger => Outcome::AcceptLarger { dcc: false },
             (false, _) => Outcome::None,
             (true, _) if dcc.offset == Bytes::ZERO => Outcome::DropDcc(Because::Offset0),
-            (true, _) if ends.is_none_or(|end| end > caller.buffer) => Outcome::Reject(Reject::DccOutOfBounds),
+            (true, _) if shown_past || ends.is_none_or(|end| end > caller.buffer) => {
+                Outcome::Reject(Reject::DccOutOfBounds)
+            }
             (true, _) if larger => Outcome::AcceptLarger { dcc: true },
             (true, _) if form == Form::PalWithMesa => Outcome::PalWithMesa,
             (true, _) => Outcome::Keep,

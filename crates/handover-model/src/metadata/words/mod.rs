@@ -11,7 +11,8 @@
 //! | vc4 | a modifier (all 64 bits) | | GET_TILING |
 //! | msm | nothing; its block holds a modifier | | GEM_INFO, GET_METADATA |
 //!
-//! None of them carries a header, so a consumer has to know the driver. xe, virtio-gpu, etnaviv, v3d, lima, panfrost and panthor keep
+//! None of them carries a header, so a consumer has to know the driver; or a writer adds a header and nothing more, whose vendor then
+//! says whose word it is (i915 and nouveau). xe, virtio-gpu, etnaviv, v3d, lima, panfrost and panthor keep
 //! nothing of the kind: for them there are modifiers. Source: Linux 6.12, `include/uapi/drm/*_drm.h`.
 
 mod i915;
@@ -30,7 +31,18 @@ pub use radeon::Radeon;
 pub use tegra::Tegra;
 pub use vc4::Vc4;
 
-use crate::{Error, Kind, Stage, Text};
+use super::registry::Query;
+use crate::{Error, Header, Kind, Stage, Text, Word};
+
+/// Is it this driver's word: by the driver's name, or by a bare header of the vendor whose chips it drives?
+fn by_driver_or_vendor(query: &Query<'_>, driver: &str, vendor_id: u16) -> bool {
+    let block = &query.metadata.block;
+    let bare = block.header().filter(|_| block.len() == Header::BYTES);
+    match query.driver {
+        Some(known) => known == driver,
+        None => query.metadata.word != Word(0) && bare.is_some_and(|header| header.vendor_id == vendor_id),
+    }
+}
 
 /// Why there is no modifier that is certain.
 fn no_modifier(why: impl Into<Text>) -> Error {

@@ -33,10 +33,10 @@ impl Codec for Msm {
         if block.len() > MOST_BYTES {
             return Err(malformed(format!("{} bytes", block.len()), "msm keeps at most 128"));
         }
-        let (Some(low), Some(high)) = (block.dword(0), block.dword(1)) else {
+        let (Some(low), Some(high), 8) = (block.dword(0), block.dword(1), block.len()) else {
             return Err(Error::new(Stage::Import, Kind::Unsupported)
                 .found(format!("{} bytes of msm metadata", block.len()))
-                .why("user space defines them, and Mesa's have 8: one modifier"));
+                .why("user space defines them, and Mesa's have exactly 8: one modifier"));
         };
         let modifier = Modifier(u64::from(high) << 32 | u64::from(low));
         let fields = Vec::from([
@@ -45,7 +45,7 @@ impl Codec for Msm {
         ]);
         let known = match modifier {
             Modifier::INVALID => Err(super::no_modifier("the block holds INVALID, which names no layout")),
-            modifier => Ok(modifier),
+            modifier => modifier.parse().map(|_| modifier),
         };
         let beyond = Vec::from([format!("the layout: {modifier}; msm has no word at all")]);
         Ok(Decoded::new(format!("a modifier: {modifier}"), fields, known).beyond_word(beyond))

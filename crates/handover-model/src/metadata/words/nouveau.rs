@@ -5,7 +5,7 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::no_modifier;
+use super::{by_driver_or_vendor, no_modifier};
 use crate::metadata::field::{Bits, Place};
 use crate::metadata::registry::{Codec, Decoded, Query};
 use crate::{Modifier, Result};
@@ -25,7 +25,7 @@ impl Codec for Nouveau {
     }
 
     fn knows(&self, query: &Query<'_>) -> bool {
-        query.driver == Some(self.name())
+        by_driver_or_vendor(query, self.name(), 0x10de)
     }
 
     fn decode(&self, query: &Query<'_>) -> Result<Decoded> {

@@ -71,6 +71,12 @@ impl Codec for Radeon {
             (true, true) => ("macro tiles of micro tiles", Err(())),
         };
         let modifier = modifier.map_err(|()| no_modifier("no modifier exists for the tiles of these chips"));
+        // The processor sees swapped bytes, or a surface register detiles for it: its rows are not those of the memory.
+        let seen = [SWAP_16BIT, SWAP_32BIT, SURFACE].into_iter().find(|bits| bits.get(raw) != 0);
+        let modifier = match seen {
+            Some(bits) => Err(no_modifier(format!("{bits} is set, which no modifier says"))),
+            None => modifier,
+        };
         Ok(Decoded::new(format!("{tiling}, pitch {}", PITCH.get(raw)), fields, modifier))
     }
 }

@@ -180,6 +180,11 @@ impl Description {
         let (levels, rest) = if level < Level::Gfx9 { level_offsets(&descriptor, rest)? } else { (Vec::new(), rest) };
         let (overridden, rest) = match rest.split_last() {
             Some((last, before)) if debug(OVERRIDDEN) => (Some(*last), before),
+            None if debug(OVERRIDDEN) => {
+                return Err(Error::new(Stage::Import, Kind::Truncated)
+                    .found("metadata with FAMILY_OVERRIDDEN, dword 0 bit 17")
+                    .why("the pretended level follows as the last dword, and nothing does"));
+            }
             _ => (None, rest),
         };
         let extra = if debug(EXTRA) && level >= Level::Gfx9 { Some(read_extra(rest)?) } else { None };

@@ -184,6 +184,12 @@ impl Gfx6Word {
         if word.array_mode.0 == 5 && level == Level::Gfx6 {
             return Err(malformed(raw, "bits 3:0 ARRAY_MODE are 5 (PRT thin1), which GFX7 introduced"));
         }
+        if word.micro_tile_mode == 4 && level == Level::Gfx6 {
+            return Err(malformed(
+                raw,
+                format!("{MICRO_TILE_MODE} are 4 (thick), which GFX7 introduced; GFX6 has it as 3"),
+            ));
+        }
         match word.wrong() {
             Some(why) => Err(malformed(raw, why)),
             None => Ok(word),
