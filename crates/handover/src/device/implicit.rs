@@ -12,19 +12,10 @@
 use handover_model::layout::Constraints;
 use handover_model::metadata::amdgpu::{self, Caller, ImageType, Outcome, Reader};
 use handover_model::metadata::registry::{Query, Registry};
-use handover_model::{Block, Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
+use handover_model::{Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
 
 use super::{Device, Profile};
 use crate::error::{Error, Kind, Result};
-
-/// The driver whose word it is, where the block has a header of that vendor and the word no codec of its own.
-fn driver_of(block: &Block) -> Option<&'static str> {
-    match block.header()?.vendor_id {
-        0x8086 => Some("i915"),
-        0x10de => Some("nouveau"),
-        _ => None,
-    }
-}
 
 /// What the metadata says of a surface whose handle says no modifier.
 pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Result<Layout> {
@@ -51,7 +42,7 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         .into_iter()
         .chain([("bytes_per_element", bytes)])
         .collect();
-    let query = Query { metadata, driver: driver_of(&metadata.block), parameters: &parameters };
+    let query = Query { metadata, driver: None, parameters: &parameters };
     let (_, decoded) = Registry::new().identify(&query)?;
     let modifier = decoded.modifier?;
     if !device.reads(modifier) {
