@@ -100,9 +100,14 @@ fn surface(line: &Value) -> Check {
     let again = decoded.encode_version(version, flags).map_err(said)?;
     same("block, decoded and encoded", dwords(&block), dwords(&again))?;
     same("block, decoded by its PCI ID", &decoded, &Description::decode_by_id(&block).map_err(said)?)?;
+    same("layers", line.small::<u32>("layers")?.max(line.small("depth")?), decoded.descriptor.layers())?;
     format_table(level, line, &decoded.descriptor)?;
     chip_table(line, level)?;
     modifier(line, level, &tiling, &decoded)?;
+    let tiled = level >= Level::Gfx9 && !tiling.is_linear();
+    let plain = ["depth", "levels", "layers", "samples"].iter().all(|name| line.number(name) == Ok(1));
+    let elsewhere = determine(&Metadata { word, block }, None, None, &Producer::default());
+    same("not one plain level, yet read elsewhere", false, tiled && !plain && elsewhere.is_ok())?;
 
     let caller = Caller {
         modifier: None,
@@ -264,13 +269,10 @@ fn modifier(line: &Value, level: Level, word: &TilingWord, description: &Descrip
     let (found, planes) =
         to_modifier(word, bytes, Some(&description.descriptor), Some(&config), encode).map_err(said)?;
     same("modifier", expected, found)?;
-    let back = from_modifier(level, expected, planes.first().copied(), word.is_scanout()).map_err(said)?;
-    match (word, back) {
-        (TilingWord::Gfx9(word), TilingWord::Gfx9(back)) if word.dcc_offset != Bytes::ZERO => {
-            same("word", *word, back)?
-        }
-        _ => same("swizzle mode", word.swizzle(), back.swizzle())?,
-    }
+    let scan = word.is_scanout() && !word.is_linear();
+    let back = from_modifier(level, expected, planes.first().copied(), scan).map_err(said)?;
+    same("word", (level < Level::Gfx12).then_some(*word), (level < Level::Gfx12).then_some(back))?;
+    same("swizzle mode", word.swizzle(), back.swizzle())?;
     let listed: Vec<_> = line.at("planes")?.as_array().into_iter().flatten().skip(1).collect();
     let offsets = |plane: &DccPlane| plane.offset.get();
     let expected: Vec<_> = listed.iter().filter_map(|plane| plane.get(0)?.as_u64()).collect();

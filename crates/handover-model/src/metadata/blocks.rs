@@ -14,7 +14,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::field::{Bits, Place};
-use super::registry::{Codec, Decoded, Query};
+use super::registry::{Codec, Decoded, Image, Query};
 use super::{Block, Header, SIM_BLOCKS, SIM_PLAIN, SIM_VENDOR};
 use crate::{Bytes, Error, Extent, Format, Fourcc, Kind, Layout, Modifier, Result, Stage};
 
@@ -171,6 +171,14 @@ impl Codec for Simulated {
         let said = BlocksMetadata::decode(block)?;
         let summary = format!("blocks (simulated): {} {} with {}", said.format, said.extent, said.compression_text());
         let beyond = Vec::from([format!("all of it: {summary}; the word of a simulated device is 0")]);
-        Ok(Decoded::new(summary, fields, Ok(Modifier::SIM_BLOCKS)).beyond_word(beyond))
+        let image = Image {
+            width: said.extent.width().get(),
+            height: said.extent.height().get(),
+            levels: 1,
+            layers: 1,
+            samples: 1,
+            bytes_per_element: said.format.planes().first().map(|plane| plane.bytes_per_element),
+        };
+        Ok(Decoded::new(summary, fields, Ok(Modifier::SIM_BLOCKS)).beyond_word(beyond).image(Some(image)))
     }
 }

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use super::field::Field;
 use super::{amdgpu, blocks, words};
-use crate::{Error, Kind, Metadata, Modifier, Result, Stage, Word};
+use crate::{Bytes, Error, Kind, Metadata, Modifier, Result, Stage, Word};
 
 /// What a consumer holds, and what it knows beside it.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,23 @@ impl<'a> Query<'a> {
     }
 }
 
+/// The image that a block describes, for an importer to compare with what its handle says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Image {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Levels.
+    pub levels: u32,
+    /// Layers, the faces of cubes counted; of three dimensions, slices.
+    pub layers: u32,
+    /// Samples a pixel.
+    pub samples: u32,
+    /// Bytes of an element, of the first plane if there are several. `None` for a format that the codec does not know.
+    pub bytes_per_element: Option<Bytes>,
+}
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,18 +78,27 @@ pub struct Decoded {
     pub modifier: Result<Modifier>,
     /// What was learnt that the 8-byte word alone could not tell; empty if the word is all there is, or tells all.
     pub beyond_word: Vec<String>,
+    /// The image, if a block describes one.
+    pub image: Option<Image>,
 }
 
 impl Decoded {
     /// An answer of this summary, fields and modifier.
     pub fn new(summary: impl Into<String>, fields: Vec<Field>, modifier: Result<Modifier>) -> Self {
-        Self { summary: summary.into(), fields, modifier, beyond_word: Vec::new() }
+        Self { summary: summary.into(), fields, modifier, beyond_word: Vec::new(), image: None }
     }
 
     /// Says what the word alone could not tell.
     #[must_use]
     pub fn beyond_word(mut self, beyond: Vec<String>) -> Self {
         self.beyond_word = beyond;
+        self
+    }
+
+    /// Says which image the block describes.
+    #[must_use]
+    pub fn image(mut self, image: Option<Image>) -> Self {
+        self.image = image;
         self
     }
 }

@@ -8,7 +8,7 @@ use super::pal::{Form, PalBlock};
 use super::{
     Chip, ChipConfig, Description, Determined, FormatNumbers, Layout, Level, Producer, TilingWord, VENDOR, determine,
 };
-use crate::metadata::registry::{Codec, Decoded, Query};
+use crate::metadata::registry::{Codec, Decoded, Image, Query};
 use crate::{Bytes, Error, Kind, Metadata, Modifier, Result, Stage, Word};
 
 /// The codec of AMDGPU's metadata, by header or driver.
@@ -92,7 +92,12 @@ impl Codec for Amdgpu {
         };
         let tiles = tiles_text(&tiling);
         let beyond = description.as_ref().map(beyond_word).unwrap_or_default();
-        Ok(Decoded::new(format!("{owner}: {what}, {tiles}"), fields, determined.and_then(modifier)).beyond_word(beyond))
+        let image = match (&description, form) {
+            (Some(said), Form::Other) if said.chip().is_none_or(Chip::has_images) => Some(image_of(said)),
+            _ => PalBlock::decode(block).as_ref().and_then(image_of_pal),
+        };
+        let summary = format!("{owner}: {what}, {tiles}");
+        Ok(Decoded::new(summary, fields, determined.and_then(modifier)).beyond_word(beyond).image(image))
     }
 }
 
@@ -124,6 +129,32 @@ fn tiles_text(word: &TilingWord) -> String {
         (None, TilingWord::Gfx6(word)) => format!("{} tiles", word.array_mode.name()),
         (None, _) => String::new(),
     }
+}
+
+fn image_of(description: &Description) -> Image {
+    let said = &description.descriptor;
+    let last = u32::from(said.last_level);
+    let multisampled = said.image.is_multisampled();
+    Image {
+        width: said.width,
+        height: said.height,
+        levels: if multisampled { 1 } else { last.saturating_add(1) },
+        layers: said.layers(),
+        samples: if multisampled { 1_u32.wrapping_shl(last) } else { 1 },
+        bytes_per_element: element_bytes(description).map(Bytes),
+    }
+}
+
+/// PAL numbers formats in its own way.
+fn image_of_pal(pal: &PalBlock) -> Option<Image> {
+    Some(Image {
+        width: pal.width,
+        height: pal.height,
+        levels: u32::try_from(pal.levels()).ok()?,
+        layers: pal.layers.max(pal.depth),
+        samples: u32::try_from(pal.samples()).ok()?,
+        bytes_per_element: None,
+    })
 }
 
 /// Bytes of an element, by what every row of the table of formats has: the DATA_FORMAT of GFX6–9.

@@ -313,6 +313,23 @@ impl Descriptor {
         descriptor
     }
 
+    /// Layers, the faces of cubes counted; of three dimensions, slices.
+    pub const fn layers(&self) -> u32 {
+        let stored = (self.depth_field as u32).saturating_add(1);
+        match self.image {
+            // A single cube has DEPTH 0. Arrays of cubes count cubes up to GFX8, and faces later.
+            ImageType::CUBE
+                if self.depth_field == 0 || matches!(self.level, Level::Gfx6 | Level::Gfx7 | Level::Gfx8) =>
+            {
+                stored.saturating_mul(6)
+            }
+            ImageType::D3 | ImageType::CUBE | ImageType::D1_ARRAY | ImageType::D2_ARRAY | ImageType::D2_MSAA_ARRAY => {
+                stored
+            }
+            _ => 1,
+        }
+    }
+
     /// Width and height.
     ///
     /// # Errors
