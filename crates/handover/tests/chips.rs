@@ -239,6 +239,15 @@ fn metadata_of_another_surface_is_refused() {
         ours.set_metadata(&metadata).unwrap();
         refusal(what, handed(&ours, Device::NAVI21));
     }
+    // On another device it is compared with the handle too.
+    let plain = implicit(Device::VEGA10, Compression::None);
+    let told = plain.metadata().unwrap();
+    let mut bytes = told.block.stored().to_vec();
+    bytes[16] ^= 1;
+    let block = handover_model::Block::new(&bytes).unwrap();
+    plain.set_metadata(&handover::Metadata { block, ..told }).unwrap();
+    let error = refusal("another width, elsewhere", handed(&plain, Device::PLAIN.with_decoder()));
+    assert!(error.to_string().contains("another surface"), "{error}");
     ours.set_metadata(&honest).unwrap();
     assert!(seen(&handed(&ours, Device::NAVI21).unwrap(), content.len()) == content);
 }

@@ -45,6 +45,19 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
     let query = Query { metadata, driver: None, parameters: &parameters };
     let (_, decoded) = Registry::new().identify(&query)?;
     let modifier = decoded.modifier?;
+    if let Some(image) = decoded.image {
+        let told = (extent.width().get(), extent.height().get(), 1, 1, 1);
+        let found = (image.width, image.height, image.levels, image.layers, image.samples);
+        if found != told || image.bytes_per_element.is_some_and(|found| found != Bytes(bytes)) {
+            return Err(refused(Kind::Malformed)
+                .asked(format!("{format} {extent} of the handle, on device {device}"))
+                .found(format!(
+                    "metadata of {}x{} px, {} levels, {} layers, {} samples",
+                    image.width, image.height, image.levels, image.layers, image.samples
+                ))
+                .why("the metadata is that of another surface"));
+        }
+    }
     if !device.reads(modifier) {
         return Err(device.refusal(modifier, metadata));
     }
@@ -67,8 +80,10 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
             .found(format!("{} at a stride of {}", whole.size, whole.stride))
             .why(format!("{modifier} for {format} {extent} needs {}", computed.size())));
     }
-    match device.profile {
-        Profile::Chip(chip) => check(chip.reader(), &computed, whole.size, metadata).map(|()| computed),
+    match (device.profile, metadata.block.header()) {
+        (Profile::Chip(chip), Some(header)) if (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id) => {
+            check(chip.reader(), &computed, whole.size, metadata).map(|()| computed)
+        }
         _ => Ok(computed),
     }
 }
@@ -96,11 +111,10 @@ fn check(reader: Option<Reader>, computed: &Layout, buffer: Bytes, metadata: &Me
     };
     let reading = amdgpu::read(&reader, &caller, metadata.word, metadata.block.stored()).accepted()?;
     let expected = computed.plane(1).filter(|_| computed.has_compression()).map(|plane| plane.offset);
-    match reading.outcome {
-        // Another chip of the vendor wrote it; the modifier says all that it reads.
-        Outcome::DropDcc(amdgpu::Because::PciId) if expected.is_none() => Ok(()),
-        _ if reading.dcc_offset == expected => Ok(()),
-        outcome => Err(Error::new(Stage::Import, Kind::Malformed)
+    match (reading.outcome, reading.dcc_offset) {
+        (Outcome::Keep, Some(found)) if Some(found) == expected => Ok(()),
+        (Outcome::None, None) if expected.is_none() => Ok(()),
+        (outcome, _) => Err(Error::new(Stage::Import, Kind::Malformed)
             .found(format!("metadata of AMDGPU: {outcome}, compression data at {:?}", reading.dcc_offset))
             .why(format!("the layout has it at {expected:?}"))),
     }
