@@ -81,13 +81,13 @@ const WORKED: [Worked; 15] = [
         "H Navi10 scanout",
         "0x800030000000001b",
         "1 1002731f 0 c3800000 810dc1df 99b00f2e 0 00400000 0 0",
-        &["accepted; there is no DCC", "a display may read it", "missing: GB_ADDR_CONFIG"],
+        &["accepted; there is no DCC", "a display may read it", "missing: gb_addr_config"],
     ),
     (
         "I Navi21 scanout",
         "0x800018ffe010e01b",
         "1 100273bf 0 c3800000 810dc1df 99b00f2e 0 00400000 c0690000 87",
-        &["DCC of shaders at 0x87c000", "DCC of the display at 0x870000", "64K_R_X", "missing: GB_ADDR_CONFIG"],
+        &["DCC of shaders at 0x87c000", "DCC of the display at 0x870000", "64K_R_X", "missing: gb_addr_config"],
     ),
     (
         "J Navi21 linear",
