@@ -48,7 +48,8 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
 
     let metadata = Metadata { word, block };
     let config = ChipConfig::parse(level, register).ok();
-    let producer = Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false), plain_image: true };
+    let producer =
+        Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false), plain_image: true };
     for bytes_per_element in [None, Some(Bytes(4))] {
         match determine(&metadata, None, bytes_per_element, &producer) {
             Ok(determined) => went += &format!("{:?} ", determined.compressed),
