@@ -2,8 +2,9 @@
 //!
 //! # Contract
 //!
-//! 1. The word and the block give a modifier, with the configuration of the producer's chip where they need it; where anything would have to be guessed, the import is refused and the
-//!    missing parameter named. A word of 0 and an empty block are unknown, never linear.
+//! 1. The word and the block give a modifier, with the configuration of the producer's chip where they need it; where anything would
+//!    have to be guessed, the import is refused and the missing parameter named. A word of 0 and an empty block are unknown, never
+//!    linear. The image of the block is that of the handle.
 //! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
 //!    memory, and its compression data has to begin where the block says.
 //! 3. On the chip that wrote it, the block is read by that chip's own rule ([`amdgpu::read`]); its compression is kept as it says.

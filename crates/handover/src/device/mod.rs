@@ -88,7 +88,8 @@ impl Device {
     }
 
     /// The same device, which knows the register GB_ADDR_CONFIG of the AMD device whose surfaces it gets without a modifier. The PCI ID in
-    /// their metadata gives it for a few chips alone, and without it their layout is not determined.
+    /// their metadata gives it for a few chips alone, and without it their layout is not determined. One that contradicts such a chip is
+    /// refused at import.
     #[must_use]
     pub const fn with_gb_addr_config(self, register: u32) -> Self {
         Self { config: Some(register), ..self }
