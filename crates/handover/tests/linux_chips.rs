@@ -22,7 +22,15 @@ fn compressed_surfaces_without_a_modifier_go_through_dma_bufs() {
     for backend in backends() {
         for device in [Device::VEGA10, Device::NAVI21, Device::TIGERLAKE] {
             let options = Options { backend: Arc::clone(&backend), writers: Writers::Open, ..Options::default() };
-            let ours = allocate::implicit(device, Format::XRGB8888, extent, &options).unwrap().remove(0);
+            let ours = match allocate::implicit(device, Format::XRGB8888, extent, &options) {
+                Ok(mut ours) => ours.remove(0),
+                Err(error) => {
+                    // A card lays out its own buffers, in rows.
+                    assert!(error.to_string().contains("dumb buffers are linear"), "{error}");
+                    assert!(backend.name().contains("dumb"), "{}", backend.name());
+                    continue;
+                }
+            };
             let held = lease(&ours, Access::Write);
             held.write(&ours).unwrap().write_image(0, &content, SIZE.0 as usize * 4).unwrap();
             held.release().unwrap();
