@@ -9,24 +9,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Directory, finish, report};
+use common::{Directory, finish, handover, printed, report};
 use handover_cli::explain::{Explanation, SHIPPED, Scenario, Work};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn handover(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_handover")).args(arguments).output().unwrap()
-}
-
-fn printed(arguments: &[&str]) -> String {
-    let output = handover(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 /// Refused with 2, and every one of `parts` stands in the message.
 fn refused(arguments: &[&str], parts: &[&str]) {

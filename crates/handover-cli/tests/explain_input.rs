@@ -3,10 +3,12 @@
 // clippy.toml lets tests panic; it does not know the helpers beside them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod common;
+
 use std::fmt::Write as _;
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use common::{handover, printed};
 use handover_cli::explain::{Explanation, Scenario, Work};
 use serde_json::Value;
 
@@ -42,16 +44,6 @@ fn says(from: &str, to: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in\n{message}");
     }
-}
-
-fn handover(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_handover")).args(arguments).output().unwrap()
-}
-
-fn printed(arguments: &[&str]) -> String {
-    let output = handover(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]

@@ -79,12 +79,17 @@ impl Plane {
         let size = usize::try_from(placed.size().get()).map_err(|_| invalid(placed).why("it does not fit memory"))?;
         let file = memfd::create("handover-tiles", placed.size().get()).map_err(os(Stage::Access, "make memory"))?;
         let memory = Mapping::new(file, size, Populate::Later).map_err(os(Stage::Access, "map memory"))?;
-        Ok(Self { map: map(placed, 0).ok_or_else(|| broken(placed))?, size, memory })
+        Ok(Self { map: map(placed).ok_or_else(|| broken(placed))?, size, memory })
     }
 }
 
-/// The table of one plane. `flip`: bits of every address that are inverted, for tests of decoders; none.
-pub(crate) fn map(placed: &Placed, flip: u32) -> Option<TileMap> {
+/// The table of a plane for the movers of `handover_sys`, as surfaces use it. `None`: an address does not fit this machine.
+pub fn map(placed: &Placed) -> Option<TileMap> {
+    map_with_flipped_bits(placed, 0)
+}
+
+/// The same with bits of every address inverted, for tests of decoders.
+pub(crate) fn map_with_flipped_bits(placed: &Placed, flip: u32) -> Option<TileMap> {
     let element = usize::try_from(placed.tiling().bytes_per_element().get()).ok()?;
     let run = placed.run().get();
     let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor ^ flip, class: row.class });

@@ -4,12 +4,13 @@
 use std::fs::File;
 use std::hint::black_box;
 
-use handover_model::layout::tiling::{ArrayMode, Gfx8, MicroTile, Parameters, Placed, Plane, Qualcomm};
+use handover::tiles;
+use handover_model::layout::tiling::{ArrayMode, Gfx8, MicroTile, Parameters, Plane, Qualcomm};
 use handover_model::layout::tiling::{SupertileOrder, Tiling};
 use handover_model::{Bytes, Elements, Modifier};
 use handover_sys::map::{Mapping, PixelsMut, Populate};
 use handover_sys::memfd;
-use handover_sys::tiles::{TileMap, TileRow, Window};
+use handover_sys::tiles::{TileMap, Window};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::figures::Samples;
@@ -123,7 +124,7 @@ impl Case {
         // A column of SAND is as high as its modifier says.
         let placed =
             tiling.place(Elements(width), height, None).or_else(|_| tiling.place(Elements(width), HEIGHT, None))?;
-        let map = map_of(&placed).ok_or_else(|| format!("{tiling} has no map"))?;
+        let map = tiles::map(&placed).ok_or_else(|| format!("{tiling} has no map"))?;
         let size = usize::try_from(placed.size().get())?;
         let file = File::from(memfd::create("handover-bench", size as u64)?);
         let memory = Mapping::new(&file, size, Populate::Now)?;
@@ -184,20 +185,6 @@ impl Case {
         }
         Ok(())
     }
-}
-
-/// The addresses of an image, as movers take them.
-fn map_of(placed: &Placed) -> Option<TileMap> {
-    let (element, run) = (u32::try_from(placed.tiling().bytes_per_element().get()).ok()?, placed.run().get());
-    let columns = |class: u8| {
-        let elements = |entry: u32| (0..run).map(move |x| entry + x * element);
-        placed.columns(class).flat_map(elements).take(placed.width().get() as usize).collect()
-    };
-    let row = |y| placed.row(y).map(|row| TileRow { base: row.base, xor: row.xor, class: row.class });
-    let rows: Vec<TileRow> = (0..placed.height()).map_while(row).collect();
-    let map = TileMap::new(element as usize, run as usize, &rows, (0..placed.classes()).map(columns).collect())?;
-    let (width, height) = placed.tiling().block();
-    Some(map.with_blocks(width.get() as usize, height as usize))
 }
 
 /// For how many nanoseconds this thread keeps its CPU busy: a copy never waits, so what is more was somebody else's.

@@ -205,3 +205,15 @@ pub fn whole_fragments(path: &Path) -> usize {
     assert!(kinds[2..].chunks(2).all(|pair| pair == ["moof", "mdat"]), "{}", path.display());
     kinds.len() / 2 - 1
 }
+
+/// Runs the program to its end, wherever it is.
+pub fn handover(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_handover")).args(arguments).output().unwrap()
+}
+
+/// What it prints when all is well.
+pub fn printed(arguments: &[&str]) -> String {
+    let output = handover(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -13,6 +13,7 @@ use handover_model::{
     Bytes, Compression, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage, Word,
 };
 
+use super::is_compressed;
 use crate::error::{Error, Kind, Result};
 
 /// A chip.
@@ -118,11 +119,12 @@ impl Chip {
     /// One plane of pixels of a size that tiles have; compressed, of 4 bytes, as Mesa offers it.
     fn carries(&self, modifier: Modifier, format: Format) -> bool {
         let [plane] = format.planes() else { return false };
-        let is_compressed = modifier.uncompressed().is_none_or(|resolved| resolved != modifier);
         match plane.bytes_per_element.get() {
             4 => true,
             // The blocks of AMD's could not say the format.
-            1 | 2 | 8 => !is_compressed && (self.vendor_id != VENDOR || TexelFormat::of(format.fourcc()).is_some()),
+            1 | 2 | 8 => {
+                !is_compressed(modifier) && (self.vendor_id != VENDOR || TexelFormat::of(format.fourcc()).is_some())
+            }
             _ => false,
         }
     }
@@ -170,7 +172,7 @@ impl Chip {
         match self.driver {
             Driver::Amdgpu(..) | Driver::Nouveau => true,
             // No mode for what is compressed.
-            Driver::I915 => modifier.uncompressed() == Some(modifier),
+            Driver::I915 => !is_compressed(modifier),
         }
     }
 

@@ -32,13 +32,15 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
             .help("an agreement on a modifier, or memory of its own"));
     }
     let bytes = format.planes().first().map_or(0, |plane| plane.bytes_per_element.get());
+    // The chip, if it is one of this kind that wrote the metadata.
     let own = match (device.profile, metadata.block.header()) {
-        (Profile::Chip(chip), Some(header)) if (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id) => {
-            chip.gb_addr_config()
+        (Profile::Chip(chip), Some(header)) => {
+            Some(chip).filter(|chip| (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id))
         }
-        _ => device.config,
+        _ => None,
     };
     let parameters: Vec<_> = own
+        .map_or(device.config, |chip| chip.gb_addr_config())
         .map(|register| ("gb_addr_config", register.into()))
         .into_iter()
         .chain([("bytes_per_element", bytes)])
@@ -81,12 +83,10 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
             .found(format!("{} at a stride of {}", whole.size, whole.stride))
             .why(format!("{modifier} for {format} {extent} needs {}", computed.size())));
     }
-    match (device.profile, metadata.block.header()) {
-        (Profile::Chip(chip), Some(header)) if (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id) => {
-            check(chip.reader(), &computed, whole.size, metadata).map(|()| computed)
-        }
-        _ => Ok(computed),
+    if let Some(reader) = own.and_then(|chip| chip.reader()) {
+        check(&reader, &computed, whole.size, metadata)?;
     }
+    Ok(computed)
 }
 
 /// Bytes of the rows of a linear plane.
@@ -96,8 +96,8 @@ fn rows_of(format: Format, handle: &Layout, stride: Bytes) -> Bytes {
 }
 
 /// The rule of the chip itself about its own metadata: does the block agree with what was computed?
-fn check(reader: Option<Reader>, computed: &Layout, buffer: Bytes, metadata: &Metadata) -> Result<()> {
-    let (Some(reader), Some(extent)) = (reader, computed.extent()) else { return Ok(()) };
+fn check(reader: &Reader, computed: &Layout, buffer: Bytes, metadata: &Metadata) -> Result<()> {
+    let Some(extent) = computed.extent() else { return Ok(()) };
     let caller = Caller {
         modifier: None,
         offset: Bytes::ZERO,
@@ -110,7 +110,7 @@ fn check(reader: Option<Reader>, computed: &Layout, buffer: Bytes, metadata: &Me
         surface: computed.plane(0).unwrap_or_default().size,
         dcc: computed.plane(1).unwrap_or_default().size,
     };
-    let reading = amdgpu::read(&reader, &caller, metadata.word, metadata.block.stored()).accepted()?;
+    let reading = amdgpu::read(reader, &caller, metadata.word, metadata.block.stored()).accepted()?;
     let expected = computed.plane(1).filter(|_| computed.has_compression()).map(|plane| plane.offset);
     match (reading.outcome, reading.dcc_offset) {
         (Outcome::Keep, Some(found)) if Some(found) == expected => Ok(()),

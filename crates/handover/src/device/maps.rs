@@ -39,7 +39,7 @@ fn planes(layout: &Layout, flip: u32) -> Result<Vec<Plane>> {
         let map = match layout.modifier() {
             Modifier::SIM_BLOCKS => blocks(layout),
             // Compressed layouts are checked here first: only who knows the compression comes so far.
-            _ => tiles::map(&layout.placed(index).map_err(alleged)?, flip),
+            _ => tiles::map_with_flipped_bits(&layout.placed(index).map_err(alleged)?, flip),
         };
         let map = map.ok_or_else(unfit)?;
         let plane = layout.plane(index).unwrap_or_default();
