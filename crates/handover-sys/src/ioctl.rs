@@ -75,6 +75,7 @@ pub(crate) enum Retry {
 /// # Safety
 /// Every pointer inside `argument` that the request makes the kernel follow names memory of the length that `argument` says,
 /// readable or writable as the request needs, for the length of the call.
+#[inline]
 pub(crate) unsafe fn call<T>(fd: impl AsFd, request: &Request<T>, argument: &mut T, retry: Retry) -> io::Result<u32> {
     let fd = fd.as_fd();
     loop {
@@ -85,16 +86,20 @@ pub(crate) unsafe fn call<T>(fd: impl AsFd, request: &Request<T>, argument: &mut
         if let Ok(result) = u32::try_from(result) {
             return Ok(result);
         }
-        let error = io::Error::last_os_error();
-        let again = match error.raw_os_error() {
-            Some(libc::EINTR) => retry != Retry::Never,
-            Some(libc::EAGAIN) => retry == Retry::Drm,
-            _ => false,
-        };
-        if !again {
-            return Err(error);
-        }
+        refused(retry)?;
     }
+}
+
+/// Why a call failed; nothing if it is to be repeated.
+#[cold]
+fn refused(retry: Retry) -> io::Result<()> {
+    let error = io::Error::last_os_error();
+    let again = match error.raw_os_error() {
+        Some(libc::EINTR) => retry != Retry::Never,
+        Some(libc::EAGAIN) => retry == Retry::Drm,
+        _ => false,
+    };
+    if again { Ok(()) } else { Err(error) }
 }
 
 /// Takes the descriptor that a call has just returned, in whatever integer the kernel's struct has for it.

@@ -279,14 +279,9 @@ impl Lease {
     }
 
     /// May somebody use the pixels who waits for no fence of the kernel?
+    #[inline]
     pub(crate) fn check_waited(&self) -> Result<()> {
-        if !self.unwaited.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(Error::new(Stage::Access, Kind::Invalid)
-            .asked("pixels of a lease that was collected for a device")
-            .found("a fence of the kernel that only the device waits for")
-            .help("Lease::wait first"))
+        if self.unwaited.load(Ordering::Relaxed) { Err(unwaited()) } else { Ok(()) }
     }
 
     /// Did the last writer of what we now hold die, or fail? Then the content may be torn, until somebody writes it anew.
@@ -319,16 +314,29 @@ impl Lease {
     }
 
     /// The part of this surface that allows the access.
+    #[inline]
     pub(crate) fn part(&self, surface: &Surface, access: Access) -> Result<&Part> {
         let allows = |part: &&Part| {
             let usage = if access == Access::Read { Usage::Read } else { Usage::Write };
             Arc::ptr_eq(&part.surface.0, &surface.0) && part.asked.0 <= usage
         };
-        self.share.parts().iter().find(allows).ok_or_else(|| {
-            Error::new(Stage::Access, Kind::Invalid)
-                .asked(format!("{} access to surface {}", access.word(), surface.index()))
-                .found(format!("a lease for {}", self.share.describe()))
-                .help("acquire the surface with this access first")
-        })
+        self.share.parts().iter().find(allows).ok_or_else(|| self.not_for(surface, access))
     }
+
+    #[cold]
+    fn not_for(&self, surface: &Surface, access: Access) -> Error {
+        Error::new(Stage::Access, Kind::Invalid)
+            .asked(format!("{} access to surface {}", access.word(), surface.index()))
+            .found(format!("a lease for {}", self.share.describe()))
+            .help("acquire the surface with this access first")
+    }
+}
+
+// Out of line, as the refusals of `surface` are: beside two calls of the kernel the making of an error is not what a view should cost.
+#[cold]
+fn unwaited() -> Error {
+    Error::new(Stage::Access, Kind::Invalid)
+        .asked("pixels of a lease that was collected for a device")
+        .found("a fence of the kernel that only the device waits for")
+        .help("Lease::wait first")
 }

@@ -307,19 +307,27 @@ impl Memory {
             Access::Read => Direction::READ,
             Access::Write => Direction::READ | Direction::WRITE,
         };
-        // Every fence of the kernel ends within about ten seconds; whoever is put off for longer is being played with. The clock
-        // is not read before the first time that this happens: where the vDSO has none, it costs as much as the bracket.
-        let mut patience = None;
-        loop {
+        match dma_buf::sync_start(&self.file, direction) {
+            Ok(()) => Ok(Some(Bracket { file: self.file.as_fd(), direction })),
+            Err(error) => self.begin_again(direction, error).map(Some),
+        }
+    }
+
+    /// After a first try that failed.
+    #[cold]
+    fn begin_again(&self, direction: Direction, mut error: std::io::Error) -> Result<Bracket<'_>> {
+        // Every fence of the kernel ends within about ten seconds; whoever is put off for longer is being played with.
+        let patience = Deadline::after(PATIENCE);
+        // A signal, or an exporter that was itself interrupted: nothing has begun.
+        while matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock)
+            && !patience.has_passed()
+        {
             match dma_buf::sync_start(&self.file, direction) {
-                Ok(()) => return Ok(Some(Bracket { file: self.file.as_fd(), direction })),
-                // A signal, or an exporter that was itself interrupted: nothing has begun.
-                Err(error)
-                    if matches!(error.kind(), std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock)
-                        && !patience.get_or_insert_with(|| Deadline::after(PATIENCE)).has_passed() => {}
-                Err(error) => return Err(os(Stage::Access, "begin CPU access to a dma-buf")(error)),
+                Ok(()) => return Ok(Bracket { file: self.file.as_fd(), direction }),
+                Err(again) => error = again,
             }
         }
+        Err(os(Stage::Access, "begin CPU access to a dma-buf")(error))
     }
 
     /// All pixels, to read.
