@@ -1,40 +1,40 @@
 //! `cargo xtask fuzz`: inputs that nobody thought of, for as long as one likes. The targets are the model's own, whose corpora
 //! `cargo test` replays.
 //!
-//! The fuzzer is ours, so that it needs no tool but cargo: it changes inputs of the corpora and golden vectors, and keeps those that went
-//! a way through a target that none went before.
+//! libFuzzer finds the inputs: it counts the branches that each one reaches and goes on from those that reach new ones. It comes with the
+//! crate of `fuzz/`, is built by a C++ compiler, and needs no nightly Rust where no sanitizer is asked for.
 
-mod corpus;
-mod mutate;
+mod libfuzzer;
 mod plan;
+mod seeds;
+#[expect(dead_code, reason = "their names and what they are about; the programs in `fuzz/` run them")]
 #[path = "../../../crates/handover-model/tests/fuzz_targets/mod.rs"]
 mod targets;
-mod trial;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use crate::{refuse, root};
-use corpus::Corpus;
-use mutate::Random;
+use libfuzzer::Program;
 use plan::Plan;
 use targets::{TARGETS, Target};
-use trial::{smallest, tried};
 
-/// Where findings go, below the root.
-const FINDINGS: &str = "target/fuzz";
+/// Where the corpora are: a folder a target.
+const COMMITTED: &str = "crates/handover-model/tests/corpus";
+/// What is made on the way, below the root.
+const MADE: &str = "target/fuzz";
 
 /// The help of the command.
 pub(crate) fn help() -> String {
     let targets = TARGETS.iter().map(|target| format!("  {:<16} {}\n", target.name, target.about));
     format!(
-        "usage: cargo xtask fuzz [TARGET…] [--seconds N] [--seed S] [--grow]\n\nChanges known inputs at random and tries them. A panic or a \
-         broken property is a finding: its input is made as small as it\ngets, printed and kept in {FINDINGS}; put it into the corpus once it \
-         is fixed.\n\n  --seconds  how long for each target: {} if not given\n  --seed     what the changes are drawn from: the time if not \
-         given\n  --grow     keep an input of each new way in the corpus, at most {} files\n\ntargets, all of them if none is given:\n{}\nexit \
-         status: 0 no finding, 1 a finding\n",
+        "usage: cargo xtask fuzz [TARGET…] [--seconds N] [--seed S] [--grow]\n\nChanges known inputs and keeps what reaches new branches, by \
+         libFuzzer (a C++ compiler builds it). A panic, a broken property,\nan input that takes 10 s and one that takes 1 GiB are findings: the \
+         input is made as small as it gets, printed and kept in\n{MADE}; put it into the corpus once it is fixed.\n\n  --seconds  how long \
+         for each target: {} if not given\n  --seed     what the changes are drawn from: the time if not given\n  --grow     afterwards make \
+         the corpus in {COMMITTED} the\n             fewest of all inputs known that reach every branch\n\ntargets, all of them if none is \
+         given:\n{}\nexit status: 0 no finding, 1 a finding\n",
         plan::USUAL,
-        corpus::MOST_FILES,
         targets.collect::<String>()
     )
 }
@@ -46,11 +46,8 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         Ok(plan) => plan,
         Err(why) => return refuse(&format!("xtask fuzz: {why}\n\n{}", help())),
     };
-    // A panic is a finding, and told as one.
-    std::panic::set_hook(Box::new(trial::note));
-    for target in
-        TARGETS.iter().filter(|target| plan.targets.is_empty() || plan.targets.iter().any(|n| n == target.name))
-    {
+    let chosen = |target: &&Target| plan.targets.is_empty() || plan.targets.iter().any(|name| name == target.name);
+    for target in TARGETS.iter().filter(chosen) {
         if let Err(why) = fuzz(target, &plan) {
             eprintln!("fuzz {}: {why}", target.name);
             return ExitCode::FAILURE;
@@ -60,86 +57,57 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn fuzz(target: &Target, plan: &Plan) -> Result<(), String> {
-    let mut corpus = Corpus::read(target.name)?;
-    let known = corpus.inputs.len();
-    let (began, time) = (Instant::now(), Duration::from_secs(plan.seconds));
-    let mut random = Random::new(plan.seed());
-    let mut tries = 0_u64;
-    for index in 0..known {
-        let Some(input) = corpus.inputs.get(index).cloned() else { break };
-        let way = tried(target, &input).or_else(|broken| finding(target, &input, &broken))?;
-        corpus.note(way, index);
-    }
-    // Looking at the clock takes longer than most tries.
-    while !tries.is_multiple_of(64) || began.elapsed() < time {
-        tries += 1;
-        let input = mutate::mutated(&corpus.inputs, &mut random);
-        let way = tried(target, &input).or_else(|broken| finding(target, &input, &broken))?;
-        corpus.learn(way, input);
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    let (ways, rate) = (corpus.ways(), tries as f64 / seconds);
-    println!(
-        "fuzz {}: {tries} inputs in {seconds:.1} s ({rate:.0} a second), {ways} ways, no finding, seed {}",
-        target.name,
-        plan.seed()
-    );
+    let program = Program::build(target.name)?;
+    let folders = Folders::of(target)?;
+    eprintln!("fuzz {}: {} s; what it says goes into {}", target.name, plan.seconds, program.log().display());
+    let report = program.fuzz(plan, &[&folders.found, &folders.committed, &folders.golden])?;
+    println!("fuzz {}: {report}, no finding, seed {}", target.name, plan.seed);
     if plan.grow {
-        let added = corpus.grow(|input, way| smallest(input, |less| tried(target, less).as_deref() == Ok(way)))?;
-        println!("fuzz {}: {added} files more in the corpus", target.name);
+        let files = program.grow(&[&folders.committed, &folders.golden, &folders.found], &folders.committed)?;
+        println!("fuzz {}: {files} files in the corpus", target.name);
     }
     Ok(())
 }
 
-/// Keeps the input of a finding, made small.
-fn finding(target: &Target, input: &[u8], broken: &str) -> Result<String, String> {
-    let input = smallest(input, |less| tried(target, less).is_err());
-    let broken = tried(target, &input).err().unwrap_or_else(|| broken.to_owned());
-    let folder = root().join(FINDINGS);
-    let file = folder.join(format!("{}-{}", target.name, corpus::name_of(&input)));
-    let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, &input));
-    let kept = kept.map_or_else(|error| format!("not kept: {error}"), |()| format!("kept as {}", file.display()));
-    let hex: Vec<String> = input.iter().map(|byte| format!("{byte:02x}")).collect();
-    Err(format!("{broken}\n  input: {}\n  {kept}", hex.join(" ")))
+/// Where inputs of a target are.
+struct Folders {
+    /// What libFuzzer found before and finds now.
+    found: PathBuf,
+    committed: PathBuf,
+    golden: PathBuf,
+}
+
+impl Folders {
+    fn of(target: &Target) -> Result<Self, String> {
+        let made = |kind: &str| -> Result<PathBuf, String> {
+            let folder = Path::new(MADE).join(kind).join(target.name);
+            std::fs::create_dir_all(root().join(&folder)).map_err(|error| format!("{}: {error}", folder.display()))?;
+            Ok(root().join(folder))
+        };
+        let folders = Self {
+            found: made("found")?,
+            committed: root().join(COMMITTED).join(target.name),
+            golden: made("golden")?,
+        };
+        seeds::write(target.name, &folders.golden)?;
+        Ok(folders)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::mutate::{Random, mutated};
-    use super::targets::{TARGETS, Target};
-    use super::trial::{smallest, tried};
+    use super::targets::TARGETS;
+    use crate::root;
 
-    /// Breaks for inputs that have a 7 and a 9.
-    const BROKEN: Target = Target {
-        name: "broken",
-        about: "nothing",
-        run: |bytes| if bytes.contains(&7) && bytes.contains(&9) { Err("7 and 9".into()) } else { Ok(String::new()) },
-    };
-
+    /// Nothing else builds that crate.
     #[test]
-    fn what_breaks_is_found_and_made_small() {
-        let mut random = Random::new(1);
-        let seeds = vec![vec![1, 2, 3, 4]];
-        let found = (0..10_000_000).map(|_| mutated(&seeds, &mut random)).find(|input| tried(&BROKEN, input).is_err());
-        let small = found.map(|input| smallest(&input, |less| tried(&BROKEN, less).is_err()));
-        assert_eq!(small.map(|input| input.len()), Some(2));
-    }
-
-    #[test]
-    fn a_panic_is_a_finding() {
-        let panics = Target { run: |bytes| Ok(format!("{}", u32::from(bytes.len() > 99) - 1)), ..BROKEN };
-        assert!(tried(&panics, &[]).is_err_and(|broken| broken.contains("panic")));
-        assert_eq!(tried(&panics, &[0; 100]).as_deref(), Ok("0"));
-    }
-
-    #[test]
-    fn every_target_takes_a_thousand_changes_of_nothing() {
+    fn every_target_has_a_program() {
+        let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap_or_default();
         for target in TARGETS {
-            let mut random = Random::new(7);
-            for _ in 0..1000 {
-                let input = mutated(&[Vec::new()], &mut random);
-                assert!(tried(&target, &input).is_ok(), "{}: {input:?}", target.name);
-            }
+            let file = format!("fuzz_targets/{}.rs", target.name.replace('-', "_"));
+            assert!(manifest.contains(&format!("name = \"{}\"\npath = \"{file}\"", target.name)), "{}", target.name);
+            let program = std::fs::read_to_string(root().join("fuzz").join(&file)).unwrap_or_default();
+            assert!(program.contains(&format!("try_one(\"{}\", bytes)", target.name)), "{file}");
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Plan {
     /// All of them if empty.
     pub(super) targets: Vec<String>,
     pub(super) seconds: u64,
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) grow: bool,
 }
 
@@ -36,10 +36,6 @@ impl Plan {
             }
         }
         Ok(plan)
-    }
-
-    pub(super) const fn seed(&self) -> u64 {
-        self.seed
     }
 }
 

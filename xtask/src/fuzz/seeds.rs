@@ -1,93 +1,22 @@
-//! What a target starts from: its corpus and the golden vectors, and what it learnt on the way.
+//! What a target starts from besides its corpus: the golden vectors, in the form that the target reads.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::root;
 
-/// Where the corpora are: a folder a target.
-const COMMITTED: &str = "crates/handover-model/tests/corpus";
 /// Where the golden vectors are.
 const VECTORS: &str = "crates/handover-model/tests/data";
-/// A corpus grows to so many files: it is replayed at every test, and findings need room too.
-pub(super) const MOST_FILES: usize = 40;
-/// The most inputs that are kept in memory.
-const MOST_INPUTS: usize = 20_000;
 
-/// Inputs, and which of them went which way first.
-#[derive(Debug, Default)]
-pub(super) struct Corpus {
-    pub(super) inputs: Vec<Vec<u8>>,
-    ways: BTreeMap<String, usize>,
-    folder: PathBuf,
-    files: usize,
-}
-
-impl Corpus {
-    /// The files of the corpus first, then what the golden vectors give.
-    pub(super) fn read(target: &str) -> Result<Self, String> {
-        let folder = root().join(COMMITTED).join(target);
-        let mut inputs = Vec::new();
-        if folder.is_dir() {
-            let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-            let mut files = Vec::new();
-            for entry in folder.read_dir().map_err(failed)? {
-                files.push(entry.map_err(failed)?.path());
-            }
-            files.sort();
-            for file in &files {
-                inputs.push(std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?);
-            }
-        }
-        let files = inputs.len();
-        inputs.extend(golden(target)?);
-        inputs.push(Vec::new());
-        Ok(Self { inputs, ways: BTreeMap::new(), folder, files })
+/// Writes them into a folder, a file each.
+pub(super) fn write(target: &str, folder: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    for (number, input) in golden(target)?.iter().enumerate() {
+        std::fs::write(folder.join(number.to_string()), input).map_err(failed)?;
     }
-
-    /// How many ways are known.
-    pub(super) fn ways(&self) -> usize {
-        self.ways.len()
-    }
-
-    /// A known input went this way.
-    pub(super) fn note(&mut self, way: String, index: usize) {
-        self.ways.entry(way).or_insert(index);
-    }
-
-    /// A new input went this way.
-    pub(super) fn learn(&mut self, way: String, input: Vec<u8>) {
-        if self.inputs.len() < MOST_INPUTS && !self.ways.contains_key(&way) {
-            self.ways.insert(way, self.inputs.len());
-            self.inputs.push(input);
-        }
-    }
-
-    /// Writes an input of each way that no file goes, made small, as long as there is room. Gives how many.
-    pub(super) fn grow(&self, small: impl Fn(&[u8], &str) -> Vec<u8>) -> Result<usize, String> {
-        let failed = |error: std::io::Error| format!("{}: {error}", self.folder.display());
-        std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        let new: Vec<_> = self.ways.iter().filter(|(_, index)| **index >= self.files).collect();
-        let room = MOST_FILES.saturating_sub(self.files);
-        // Ways are sorted by their text, so that every so-many-th gives some of each kind.
-        let step = new.len().div_ceil(room.max(1)).max(1);
-        let mut added = 0;
-        for (way, index) in new.into_iter().step_by(step).take(room) {
-            let Some(input) = self.inputs.get(*index) else { continue };
-            let input = small(input, way);
-            std::fs::write(self.folder.join(format!("{}.bin", name_of(&input))), &input).map_err(failed)?;
-            added += 1;
-        }
-        Ok(added)
-    }
-}
-
-/// A name for an input, by its content.
-pub(super) fn name_of(input: &[u8]) -> String {
-    Sha256::digest(input).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    Ok(())
 }
 
 /// Inputs for this target out of the golden vectors.

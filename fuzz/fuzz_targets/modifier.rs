@@ -1,0 +1,5 @@
+//! The target `modifier`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| handover_fuzz::try_one("modifier", bytes));

@@ -1,0 +1,5 @@
+//! The target `word`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| handover_fuzz::try_one("word", bytes));
