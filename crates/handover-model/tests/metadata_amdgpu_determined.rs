@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use handover_model::metadata::amdgpu::{
-    BlockSize, ChipConfig, Dcc, Description, Layout, Level, Producer, TilingWord, determine, from_modifier, to_modifier,
+    BlockSize, ChipConfig, Dcc, Description, Layout, Level, Producer, TexelFormat, TilingWord, determine,
+    from_modifier, to_modifier,
 };
 use handover_model::metadata::registry::{Image, Query, Registry};
 use handover_model::{Block, Bytes, Error, Kind, Metadata, Modifier, Word};
@@ -152,13 +153,20 @@ fn words_without_dcc_have_the_blocks_of_their_level() {
         (Level::Gfx10_3, 0, false, 0x8000_3000_0000_0000),
         (Level::Gfx11_5, 0, false, 0x8000_5000_0000_0000),
     ] {
-        let word = from_modifier(level, Modifier(modifier), None, scanout).unwrap();
+        let word = from_modifier(level, Modifier(modifier), None, None, scanout).unwrap();
         assert_eq!(word.word().unwrap(), Word(expected), "{level}");
     }
-    let pages = from_modifier(Level::Gfx12, Modifier::LINEAR, None, false).unwrap();
+    let pages = from_modifier(Level::Gfx12, Modifier::LINEAR, None, None, false).unwrap();
     assert!(
         !pages.is_scanout() && matches!(pages, TilingWord::Gfx12(word) if word.max_compressed_block == BlockSize::B64)
     );
+    // The format is written without DCC too; sRGB has a number of its own here.
+    for (name, expected) in [("B8G8R8X8_UNORM", 0xa00), ("B8G8R8A8_SRGB", 0xac0), ("R16G16B16A16_FLOAT", 0xce0)] {
+        let texel = TexelFormat::named(name);
+        assert!(texel.is_some(), "{name}");
+        let word = from_modifier(Level::Gfx12, Modifier::LINEAR, texel, None, false).unwrap();
+        assert_eq!(word.word().unwrap(), Word(expected), "{name}");
+    }
 }
 
 #[test]

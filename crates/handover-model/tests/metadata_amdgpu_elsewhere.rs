@@ -122,7 +122,7 @@ fn words_and_modifiers() {
         let config = register.map(|register| ChipConfig::parse(level, register).unwrap());
         let found = to_modifier(&word, Some(Bytes(4)), Some(&image), config.as_ref(), Some(encode)).unwrap();
         assert_eq!((found.0, found.1.len()), (Modifier(modifier), planes), "{level}");
-        let back = from_modifier(level, found.0, found.1.first().copied(), true).unwrap();
+        let back = from_modifier(level, found.0, None, found.1.first().copied(), true).unwrap();
         assert_eq!(back.swizzle(), word.swizzle());
         assert!(back.is_scanout());
     }
@@ -158,7 +158,7 @@ fn a_modifier_needs_what_it_needs() {
         (0x0200_0000_000c_3b03, "bits 19:18 DCC_MAX_COMPRESSED_BLOCK"),
         (0x0200_0000_0000_3b03, "DCC is set"),
     ] {
-        let error = from_modifier(Level::Gfx10_3, Modifier(modifier), None, false).unwrap_err();
+        let error = from_modifier(Level::Gfx10_3, Modifier(modifier), None, None, false).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
     }
 }

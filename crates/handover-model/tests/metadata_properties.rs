@@ -238,7 +238,7 @@ proptest! {
         let plane = plane.map(|pitch| DccPlane { offset: Bytes(u64::from(pitch) * 256), pitch: Some(pitch) });
         let amd = 2 << 56 | (modifier & 0xf_ffff_ff00) | version;
         for modifier in [modifier, amd] {
-            if let Ok(word) = from_modifier(level, Modifier(modifier), plane, false) {
+            if let Ok(word) = from_modifier(level, Modifier(modifier), None, plane, false) {
                 let swizzle = word.swizzle().unwrap();
                 prop_assert_eq!(u64::from(swizzle.mode()), modifier >> 8 & 0x1f);
             }

@@ -269,10 +269,9 @@ fn modifier(line: &Value, level: Level, word: &TilingWord, description: &Descrip
     let (found, planes) =
         to_modifier(word, bytes, Some(&description.descriptor), Some(&config), encode).map_err(said)?;
     same("modifier", expected, found)?;
-    let scan = word.is_scanout() && !word.is_linear();
-    let back = from_modifier(level, expected, planes.first().copied(), scan).map_err(said)?;
-    same("word", (level < Level::Gfx12).then_some(*word), (level < Level::Gfx12).then_some(back))?;
-    same("swizzle mode", word.swizzle(), back.swizzle())?;
+    let (texel, dcc) = (description.descriptor.texel_format(), planes.first().copied());
+    let back = from_modifier(level, expected, texel, dcc, word.is_scanout()).map_err(said)?;
+    same("word", *word, back)?;
     let listed: Vec<_> = line.at("planes")?.as_array().into_iter().flatten().skip(1).collect();
     let offsets = |plane: &DccPlane| plane.offset.get();
     let expected: Vec<_> = listed.iter().filter_map(|plane| plane.get(0)?.as_u64()).collect();

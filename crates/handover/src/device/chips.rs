@@ -204,7 +204,7 @@ impl Chip {
         let modifier = layout.modifier();
         let dcc = layout.plane(1).filter(|_| layout.has_compression());
         let plane = dcc.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
-        let word = from_modifier(level, modifier, plane, false)?;
+        let word = from_modifier(level, modifier, Some(texel), plane, false)?;
         let tiling = word.swizzle().map_or(0, |swizzle| swizzle.mode());
         let dcc = match dcc {
             None => Dcc::default(),

@@ -11,7 +11,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{BlockSize, ChipConfig, Descriptor, Gfx9Word, Gfx12Word, Level, Swizzle, TilingWord};
+use super::{BlockSize, ChipConfig, Descriptor, Gfx9Word, Gfx12Word, Level, Swizzle, TexelFormat, TilingWord};
 use crate::modifier::Parsed;
 use crate::modifier::amd::{Amd, Dcc, MaxBlock, Tile, Version};
 use crate::{Bytes, Error, Kind, Modifier, Result, Stage, Text};
@@ -238,12 +238,28 @@ fn add_dcc(
 ///
 /// From GFX9 to GFX11.5, bits 46:43 of a surface without DCC are the level's defaults, as Mesa writes them: they mean nothing, and
 /// readers compare whole words. `scanout` is for what was asked for a display or is displayable, as the caller's device has it;
-/// a linear surface has the bit on these levels whatever the caller says. On GFX12 the bits of the DCC format are left 0.
+/// a linear surface has the bit on these levels whatever the caller says. On GFX12 the word has the format too, for the kernel that moves
+/// compressed pages: `texel`. Without one those bits are 0, as Mesa leaves them for what is scanned out by a driver before 3.58.
 ///
 /// # Errors
 /// Those of [`Modifier::parse`], naming the field; `Unsupported` for the modifier of another vendor or level; `Invalid` if the modifier
 /// has DCC and `dcc` is missing, or the reverse.
-pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, scanout: bool) -> Result<TilingWord> {
+///
+/// ```
+/// use handover_model::metadata::amdgpu::{Level, TexelFormat, from_modifier};
+/// use handover_model::{Fourcc, Modifier, Word};
+/// let texel = TexelFormat::of(Fourcc::from_chars(*b"XR24"));
+/// let word = from_modifier(Level::Gfx12, Modifier(0x0200_0000_0004_2305), texel, None, true)?;
+/// assert_eq!(word.word()?, Word(0x8000_0000_0000_0a0b));
+/// # Ok::<(), handover_model::Error>(())
+/// ```
+pub fn from_modifier(
+    level: Level,
+    modifier: Modifier,
+    texel: Option<TexelFormat>,
+    dcc: Option<DccPlane>,
+    scanout: bool,
+) -> Result<TilingWord> {
     let refused =
         |kind, why: String| Error::new(Stage::Allocate, kind).found(format!("the modifier {modifier}")).why(why);
     let amd = match modifier.parse().map_err(|error| error.at(Stage::Allocate))? {
@@ -277,11 +293,12 @@ pub fn from_modifier(level: Level, modifier: Modifier, dcc: Option<DccPlane>, sc
         None => default.max_compressed,
     };
     if level == Level::Gfx12 {
+        let (dcc_data_format, dcc_number_type) = texel.map_or((0, 0), TexelFormat::gfx12_word);
         return Ok(TilingWord::Gfx12(Gfx12Word {
             swizzle,
             max_compressed_block,
-            dcc_number_type: 0,
-            dcc_data_format: 0,
+            dcc_number_type,
+            dcc_data_format,
             write_compress_disable: false,
             scanout,
         }));
