@@ -28,7 +28,8 @@ PNG file. Pixels are converted to and from the format, never compressed or resol
 
 /// What it says last.
 pub const EXAMPLES: &str = "\
-Formats: XRGB8888, ARGB8888, XBGR8888, ABGR8888, RGB565, R8 and R16. Parameters are those of `handover layout --help`.
+Formats: XRGB8888, ARGB8888, XBGR8888, ABGR8888, XRGB2101010, ARGB2101010, RGB565, R8 and R16.
+Parameters are those of `handover layout --help`.
 
 Examples:
   handover convert desk.png desk.raw --modifier I915_FORMAT_MOD_Y_TILED

@@ -12,11 +12,13 @@ const SIGNATURE: [u8; 8] = [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
 const MOST_MEMORY: usize = 1 << 31;
 
 /// The formats whose pixels a PNG file can hold.
-const FORMATS: [(Format, Pixels); 7] = [
+const FORMATS: [(Format, Pixels); 9] = [
     (Format::XRGB8888, Pixels::Bgrx),
     (Format::ARGB8888, Pixels::Bgra),
     (Format::XBGR8888, Pixels::Rgbx),
     (Format::ABGR8888, Pixels::Rgba),
+    (Format::XRGB2101010, Pixels::Bgrx10),
+    (Format::ARGB2101010, Pixels::Bgra10),
     (Format::RGB565, Pixels::Rgb565),
     (Format::R8, Pixels::Grey8),
     (Format::R16, Pixels::Grey16),
@@ -29,6 +31,8 @@ pub(super) enum Pixels {
     Bgra,
     Rgbx,
     Rgba,
+    Bgrx10,
+    Bgra10,
     Rgb565,
     Grey8,
     Grey16,
@@ -87,6 +91,8 @@ pub(super) fn encode(pixels: Pixels, picture: &Picture) -> Result<Vec<u8>, Strin
     let (kind, depth, element) = match pixels {
         Pixels::Bgra | Pixels::Rgba => (ColorType::Rgba, BitDepth::Eight, 4),
         Pixels::Bgrx | Pixels::Rgbx => (ColorType::Rgb, BitDepth::Eight, 4),
+        Pixels::Bgrx10 => (ColorType::Rgb, BitDepth::Sixteen, 4),
+        Pixels::Bgra10 => (ColorType::Rgba, BitDepth::Sixteen, 4),
         Pixels::Rgb565 => (ColorType::Rgb, BitDepth::Eight, 2),
         Pixels::Grey8 => (ColorType::Grayscale, BitDepth::Eight, 1),
         Pixels::Grey16 => (ColorType::Grayscale, BitDepth::Sixteen, 2),
@@ -139,6 +145,11 @@ fn pack(pixels: Pixels, [red, green, blue, alpha]: Colour, rows: &mut Vec<u8>) {
         Pixels::Bgra => rows.extend([b, g, r, a]),
         Pixels::Rgbx => rows.extend([r, g, b, 255]),
         Pixels::Rgba => rows.extend([r, g, b, a]),
+        Pixels::Bgrx10 | Pixels::Bgra10 => {
+            let alpha = if pixels == Pixels::Bgra10 { alpha >> 14 } else { 3 };
+            let [red, green, blue, alpha] = [red >> 6, green >> 6, blue >> 6, alpha].map(u32::from);
+            rows.extend((alpha << 30 | red << 20 | green << 10 | blue).to_le_bytes());
+        }
         Pixels::Rgb565 => rows.extend((red >> 11 << 11 | green >> 10 << 5 | blue >> 11).to_le_bytes()),
         Pixels::Grey8 => rows.push(r),
         Pixels::Grey16 => rows.extend(red.to_le_bytes()),
@@ -149,6 +160,14 @@ fn unpack(pixels: Pixels, bytes: &[u8]) -> Colour {
     match (pixels, bytes) {
         (Pixels::Bgrx | Pixels::Bgra, [b, g, r, a]) | (Pixels::Rgbx | Pixels::Rgba, [r, g, b, a]) => {
             [*r, *g, *b, *a].map(wide)
+        }
+        (Pixels::Bgrx10 | Pixels::Bgra10, &[b0, b1, b2, b3]) => {
+            let value = u32::from_le_bytes([b0, b1, b2, b3]);
+            let ten = |shift: u32| {
+                let value = (value >> shift & 0x3ff) as u16;
+                value << 6 | value >> 4
+            };
+            [ten(20), ten(10), ten(0), (value >> 30) as u16 * 0x5555]
         }
         (Pixels::Rgb565, [low, high]) => {
             let value = u16::from_le_bytes([*low, *high]);
