@@ -7,16 +7,16 @@ use handover::interop::{self, Access, Target};
 use handover::transport::Traffic;
 use handover::{Bytes, Deadline, Extent, Lease, Options, Queue, Region, Stage, Surface, Writers, acquire, allocate};
 
-use super::super::compose::place;
-use super::super::output::{Output, allocated, write};
 use super::Links;
 use super::wire::{Link, Word};
 use super::work::{SUMMARY, Summary, work};
 use crate::draw::{self, Area, Canvas, Pixels, font};
 use crate::media::colour::PIXEL;
+use crate::participant::compose::place;
 use crate::participant::desk::{Desk, timed};
 use crate::participant::event::{Allocation, Event, Exports, ObjectExport, ReadBack, Without};
 use crate::participant::job::{Job, OutputJob, Scene};
+use crate::participant::output::{Output, allocated, write};
 use crate::participant::pixels::{from_memory, to_memory};
 use crate::participant::{Failure, Result};
 
