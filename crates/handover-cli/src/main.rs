@@ -94,6 +94,7 @@ Examples:
   handover run dri                           an application and a display server on chips of two vendors
   handover run dri --other-device decode     the server reads the application's own layout, and nothing is copied
   handover run dri --other-device linear     as window systems do today: every frame is copied into a LINEAR surface
+  handover run gl-cl                         OpenGL exports; three sides of OpenCL read, write, and do both; all of it is checked
   handover run tiles                         a scenario: four writers and four readers in one buffer, by region
   handover run tiles --regions whole         the same without regions: who waits falsely, and how long
   handover run tiles --policy W3=none        one of them attaches no fence: somebody reads a torn picture
@@ -288,7 +289,7 @@ struct Explain {
 #[derive(Debug, Args)]
 struct Run {
     /// A pipeline file, or the name of a shipped one: desktop (default), fanout, camera, vulkan, wayland,
-    /// capture, dri, dri-vendor, dri-same. Or a scenario file, or a shipped one: tiles, fields, blend, single-buffer, implicit-client, stream, threads.
+    /// capture, dri, dri-vendor, dri-same, gl-cl. Or a scenario file, or a shipped one: tiles, fields, blend, single-buffer, implicit-client, stream, threads.
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: Option<PathBuf>,
     /// The clip: an MP4 file with an H.264 track. Default: the one the program carries.

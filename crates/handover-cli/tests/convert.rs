@@ -210,7 +210,11 @@ fn what_does_not_fit_is_refused_and_says_what_would() {
         (&[&input, &out, "--modifier", y, "--stride", "100"], 2, "a multiple of 128 bytes"),
         (&[&input, &out, "--modifier", "LINEAR", "--stride", "7"], 2, "a row has 8 bytes"),
         (&[&input, &out, "--modifier", "0x0100000000000006"], 2, "compressed: resolve first"),
-        (&[&input, &out, "--modifier", "0x0600000000000002"], 2, "vivante_supertile"),
+        (
+            &[&input, &out, "--modifier", "0x0600000000000002"],
+            2,
+            "--param vivante_supertile=VALUE, where VALUE is 2x4 or z",
+        ),
         (&[&input, &out, "--modifier", y, "--format", "NV12"], 2, "--format NV12: a PNG file cannot hold it"),
         (&[&input, &out, "--modifier", y, "--param", "bit6=yes"], 2, "there is no bit6"),
         (&[&broken, &out, "--modifier", y], 2, "broken.png: "),

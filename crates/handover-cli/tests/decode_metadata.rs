@@ -181,7 +181,8 @@ fn a_block_is_read_in_every_form() {
 
 #[test]
 fn words_of_other_drivers() {
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["--word", "26", "--pci-id", "0x687f"], "the driver amdgpu, by --pci-id"),
         (&["--driver", "i915", "--word", "0x1002"], "reads it, with a decoder for INTEL Y_TILED"),
         (&["--driver", "tegra", "--word", "0x400000002"], "blocks of 128 rows"),
         (&["--driver", "nouveau", "--word", "0xfe0000000040"], "generation is missing"),
@@ -199,7 +200,10 @@ fn words_of_other_drivers() {
 fn what_means_nothing_is_refused_with_its_field() {
     let long = "0 ".repeat(65);
     let vega = "1 1002687f 0 00a00000 410dc77f 91a00f2e 80efe000 0 0 0";
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 17] = [
+        (&["--word", "0x1a"], "--driver is missing: a word without a block does not say whose it is"),
+        (&["--word", "0x1a", "--pci-id", "0x6798"], "--driver is missing: --pci-id 0x6798 is a chip that both radeon"),
+        (&["--word", "0x1a", "--pci-id", "0x9a49"], "--pci-id 0x9a49 is no chip of AMD's that is known"),
         (&["--word", "0"], "neither means linear"),
         (&["--word", "3", "--driver", "i915"], "bits 6:0 TILING_MODE are 3"),
         (&["--word", "0x1a", "--driver", "amdgpu"], "the parameter pci_id or gfx"),

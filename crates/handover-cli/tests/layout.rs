@@ -65,8 +65,11 @@ fn parameters_complete_what_a_modifier_leaves_open() {
 #[test]
 fn refusals_name_what_is_missing_or_wrong() {
     let cases: &[(&[&str], &str)] = &[
-        (&["--modifier", "0x0500000000000003"], "qualcomm"),
-        (&["--modifier", "0x0600000000000002"], "vivante_supertile"),
+        (
+            &["--modifier", "0x0500000000000003"],
+            "--param qualcomm=VALUE, where VALUE is BANK_BIT,LEVELS,CHANNELS, such as 15,6,8",
+        ),
+        (&["--modifier", "0x0600000000000002"], "--param vivante_supertile=VALUE, where VALUE is 2x4 or z"),
         (&["--modifier", "LINEAR"], "need no tiling"),
         (&["--modifier", "nonsense"], "nonsense"),
         (&["--modifier", "0x0100000000000002", "--format", "QQQQ"], "QQQQ"),
@@ -74,7 +77,11 @@ fn refusals_name_what_is_missing_or_wrong() {
         (&["--modifier", "0x0100000000000002", "--at", "4000,1"], "outside"),
         (&["--modifier", "0x0100000000000002", "--param", "banks=4"], "there is no banks"),
         (&["--modifier", "0x0500000000000003", "--param", "qualcomm=15"], "15,6,8"),
-        (&["--modifier", "0x0700000000066004", "--format", "NV12"], "sand_first_row"),
+        (
+            &["--modifier", "0x0700000000066004", "--format", "NV12"],
+            "--param sand_first_row=VALUE, where VALUE is a number of rows",
+        ),
+        (&["--modifier", "INVALID"], "--param amd_gfx8=VALUE, where VALUE is MODE,MICRO,"),
     ];
     for (arguments, expected) in cases {
         let output = layout(arguments);

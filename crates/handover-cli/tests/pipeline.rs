@@ -260,6 +260,49 @@ fn a_pipeline_needs_a_producer_a_reader_and_an_end() {
     says(&RIGHT.replace("[\"a\"]", "[\"a\", \"a\"]"), &["`a` is read twice", "the encoder `b` reads 2 participants"]);
 }
 
+/// A side of OpenGL and one of OpenCL.
+const INTEROP: &str = r#"name = "interop"
+
+[[participant]]
+name = "gl"
+kind = "opengl"
+
+[[participant]]
+name = "cl"
+kind = "compute"
+reads = ["gl"]
+access = "read-write"
+"#;
+
+#[test]
+fn a_compute_imports_from_one_opengl_and_says_what_for() {
+    let pipeline = Pipeline::parse(INTEROP, "test.toml").unwrap();
+    let [gl, cl] = pipeline.participants.as_slice() else { panic!() };
+    let access = handover::interop::Access::ReadWrite;
+    assert_eq!((&gl.kind, &cl.kind), (&Kind::OpenGl, &Kind::Compute { access, version: 2 }));
+
+    let cl = |line: &str| INTEROP.replace("reads = [\"gl\"]", line);
+    says(&cl(""), &["the compute `cl` reads nothing", "give it `reads"]);
+    let two = cl("reads = [\"gl\", \"b\"]") + "[[participant]]\nname = \"b\"\nkind = \"opengl\"\n";
+    says(&two, &["the compute `cl` reads 2 participants", "allowed: one"]);
+    says(
+        &INTEROP.replace("read-write", "reed"),
+        &["unknown access `reed`", "did you mean `read`?", "read, write, read-write"],
+    );
+    says(&INTEROP.replace("access = \"read-write\"", ""), &["does not say what it does", "access = \"read\""]);
+    says(&INTEROP.replace("opengl", "pattern"), &["`gl` exports nothing that a compute could import", "kind opengl"]);
+    says(&INTEROP.replace("compute", "preview"), &["`access` means nothing", "allowed for: compute"]);
+    let preview = INTEROP.replace("compute", "preview").replace("access = \"read-write\"", "");
+    says(&preview, &["no compute works on what `gl` draws", "add a participant of kind compute"]);
+    let reader = "[[participant]]\nname = \"b\"\nkind = \"preview\"\nreads = [\"cl\"]\n";
+    says(&format!("{INTEROP}{reader}"), &["`cl` has no surfaces to read", "it has none of its own"]);
+    says(&cl("reads = [\"gl\"]\nversion = 0"), &["`version` is 0", "allowed: 1 to 1000"]);
+    for key in ["mode = \"fifo\"", "hold_ms = 5", "copies = true", "formats = [\"XRGB8888\"]", "surfaces = 2"] {
+        says(&cl(&format!("reads = [\"gl\"]\n{key}")), &["means nothing to a participant of kind compute"]);
+    }
+    says(&cl("reads = [\"gl\"]\ndevice = \"vulkan\""), &["a participant of kind compute does not use Vulkan"]);
+}
+
 #[test]
 fn participants_are_bounded() {
     let more: String = (0..31).map(|i| format!("[[participant]]\nname = \"p{i}\"\nkind = \"pattern\"\n")).collect();

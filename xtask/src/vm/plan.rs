@@ -74,6 +74,7 @@ pub(super) const PLAN: Plan = Plan {
         LeftOut { program: "handover-cli.explain_input", reason: COMPUTED },
         LeftOut { program: "handover-cli.explain_rules", reason: COMPUTED },
         LeftOut { program: "handover-cli.faults", reason: VIDEO },
+        LeftOut { program: "handover-cli.gl_cl", reason: SIMULATED },
         LeftOut { program: "handover-cli.layout", reason: NUMBERS },
         LeftOut {
             program: "handover-cli.measure",

@@ -189,7 +189,8 @@ impl Plane {
             Self::Linear { stride: small(stride)?, row: small(row)?, rows: small(u64::from(rows))? }
         } else {
             let parameters = layout::parameters::read(&arguments.parameters)?;
-            let tiling = Tiling::of(modifier, element, &parameters)?;
+            let tiling = Tiling::of(modifier, element, &parameters)
+                .map_err(|error| Trouble::Refused(layout::parameters::said(&error)))?;
             if tiling.is_compressed() {
                 return Err(Trouble::Refused(format!("--modifier {modifier}: compressed: resolve first")));
             }

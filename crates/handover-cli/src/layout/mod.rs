@@ -99,7 +99,8 @@ fn compute(arguments: &Arguments) -> Result<Report, String> {
     let mut planes = Vec::new();
     for (index, plane) in format.planes().iter().enumerate() {
         let parameters = parameters::of_plane(parameters, format.planes().len(), index);
-        let tiling = Tiling::of(modifier, plane.bytes_per_element, &parameters).map_err(said)?;
+        let tiling =
+            Tiling::of(modifier, plane.bytes_per_element, &parameters).map_err(|error| parameters::said(&error))?;
         let (wide, rows) = format.plane_extent(index, extent).ok_or("the format has no such plane")?;
         planes.push(tiling.place(wide, rows, None).map_err(said)?);
     }

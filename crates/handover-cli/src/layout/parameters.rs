@@ -1,48 +1,61 @@
 //! What a modifier does not say, as `--param NAME=VALUE` gives it.
 
-use handover::Bytes;
 use handover::layout::tiling::{ArrayMode, Gfx8, MicroTile, Parameters, Plane, Qualcomm, SupertileOrder};
+use handover::{Bytes, Error};
 
-/// The names there are.
-const NAMES: &str = "plane, intel_bit6, vivante_supertile, sand_first_row, qualcomm, amd_gfx8";
+/// The names there are, and how a value of each is written.
+const FORMS: [(&str, &str); 6] = [
+    ("plane", "luma or chroma"),
+    ("intel_bit6", "yes or no"),
+    ("vivante_supertile", "2x4 or z"),
+    ("sand_first_row", "a number of rows"),
+    ("qualcomm", "BANK_BIT,LEVELS,CHANNELS, such as 15,6,8"),
+    (
+        "amd_gfx8",
+        "MODE,MICRO,PIPE_CONFIG,PIPES,BANKS,BANK_WIDTH,BANK_HEIGHT,ASPECT,TILE_SPLIT, such as 2d,thin,12,8,16,1,4,4,512",
+    ),
+];
 
 /// Reads all of them; a later one replaces an earlier one of its name.
 pub(crate) fn read(texts: &[String]) -> Result<Parameters, String> {
     let mut parameters = Parameters::default();
+    let names = || FORMS.map(|(name, _)| name).join(", ");
     for text in texts {
         let Some((name, value)) = text.split_once('=') else {
-            return Err(format!("--param {text}: a name, =, and a value; the names are {NAMES}"));
+            return Err(format!("--param {text}: a name, =, and a value; the names are {}", names()));
         };
-        let is = |what: &str| format!("--param {text}: {name} is {what}");
-        match name {
-            "plane" => {
-                let plane = word(value, &[("luma", Plane::Luma), ("chroma", Plane::Chroma)]);
-                parameters.plane = Some(plane.ok_or_else(|| is("luma or chroma"))?);
-            }
-            "intel_bit6" => {
-                let swizzles = word(value, &[("yes", true), ("no", false)]);
-                parameters.intel_bit6 = Some(swizzles.ok_or_else(|| is("yes or no"))?);
-            }
-            "vivante_supertile" => {
-                let order = word(value, &[("2x4", SupertileOrder::TwoByFour), ("z", SupertileOrder::ZOrder)]);
-                parameters.vivante_supertile = Some(order.ok_or_else(|| is("2x4 or z"))?);
-            }
-            "sand_first_row" => {
-                parameters.sand_first_row = Some(value.parse().map_err(|_| is("a number of rows"))?);
-            }
-            "qualcomm" => {
-                let chip = qualcomm(value).ok_or_else(|| is("BANK_BIT,LEVELS,CHANNELS, such as 15,6,8"))?;
-                parameters.qualcomm = Some(chip);
-            }
-            "amd_gfx8" => {
-                let example = "MODE,MICRO,PIPE_CONFIG,PIPES,BANKS,BANK_WIDTH,BANK_HEIGHT,ASPECT,TILE_SPLIT, such as \
-                               2d,thin,12,8,16,1,4,4,512";
-                parameters.amd_gfx8 = Some(gfx8(value).ok_or_else(|| is(example))?);
-            }
-            _ => return Err(format!("--param {text}: there is no {name}; the names are {NAMES}")),
-        }
+        let Some((_, form)) = FORMS.into_iter().find(|(known, _)| *known == name) else {
+            return Err(format!("--param {text}: there is no {name}; the names are {}", names()));
+        };
+        set(&mut parameters, name, value).ok_or_else(|| format!("--param {text}: {name} is {form}"))?;
     }
     Ok(parameters)
+}
+
+/// Sets one. `None`: the value is none of it.
+fn set(parameters: &mut Parameters, name: &str, value: &str) -> Option<()> {
+    match name {
+        "plane" => parameters.plane = Some(word(value, &[("luma", Plane::Luma), ("chroma", Plane::Chroma)])?),
+        "intel_bit6" => parameters.intel_bit6 = Some(word(value, &[("yes", true), ("no", false)])?),
+        "vivante_supertile" => {
+            let orders = [("2x4", SupertileOrder::TwoByFour), ("z", SupertileOrder::ZOrder)];
+            parameters.vivante_supertile = Some(word(value, &orders)?);
+        }
+        "sand_first_row" => parameters.sand_first_row = Some(value.parse().ok()?),
+        "qualcomm" => parameters.qualcomm = Some(qualcomm(value)?),
+        _ => parameters.amd_gfx8 = Some(gfx8(value)?),
+    }
+    Some(())
+}
+
+/// A refusal in words, with the option that gives the parameter that is missing.
+pub(crate) fn said(error: &Error) -> String {
+    let why = error.to_string();
+    let missing = FORMS.into_iter().find(|(name, _)| why.contains(&format!("no parameter {name};")));
+    match missing {
+        Some((name, form)) => format!("{why}: --param {name}=VALUE, where VALUE is {form}"),
+        None => why,
+    }
 }
 
 /// Of a format of several planes, the plane says itself which it is; only those behind the first begin further down.

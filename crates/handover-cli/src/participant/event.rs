@@ -10,6 +10,8 @@ pub enum Event {
     Allocated(Vec<Allocation>),
     /// Its surfaces were exported to a reader that has imported them.
     Exported(Exported),
+    /// Objects were exported as the sides of an interop do.
+    Interop(Exports),
     /// When frames were submitted and released. Sent every few hundred.
     Times(Times),
     /// It has done its part, as far as its peers let it.
@@ -28,6 +30,9 @@ pub enum Event {
 pub struct Allocation {
     /// Its place in its pool.
     pub index: u32,
+    /// Who imports it by interop, and nobody else does.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub importer: Option<String>,
     /// Do others share it? Else only its owner draws into it, and copies.
     pub shared: bool,
     /// The format.
@@ -69,6 +74,49 @@ pub struct Exported {
     pub offsets: Vec<u64>,
     /// Bytes of one surface.
     pub size: u64,
+}
+
+/// What one compute imports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exports {
+    /// Its name.
+    pub importer: String,
+    /// What it does with the texture: "READ", "WRITE" or "READ | WRITE".
+    pub access: String,
+    /// Its texture, then its buffer.
+    pub objects: Vec<ObjectExport>,
+}
+
+/// The export of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectExport {
+    /// "texture" or "buffer".
+    pub object: String,
+    /// What was asked for: "READ", "WRITE" or "READ | WRITE".
+    pub access: String,
+    /// The versions of the structs of request and answer that both sides speak.
+    pub versions: (u32, u32),
+    /// The flags that it amounts to.
+    pub flags: String,
+    /// Bytes of the object.
+    pub bytes: u64,
+    /// "kept", "dropped" or "never had".
+    pub compression: String,
+    /// Why.
+    pub reason: String,
+    /// Who makes the content readable: "by tracking", "by flush" or "nothing".
+    pub resolve: String,
+    /// What the driver of a chip of AMD's does at this export, in order.
+    pub steps: Vec<String>,
+}
+
+/// What an `opengl` read of a compute's work, all of it right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// Name of the compute.
+    pub importer: String,
+    /// Frames.
+    pub frames: u64,
 }
 
 /// Times on `CLOCK_MONOTONIC`, in nanoseconds.
@@ -125,6 +173,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Each input.
     pub inputs: Vec<InputTally>,
+    /// What it read of the work of computes.
+    pub read_back: Vec<ReadBack>,
     /// Where its time went.
     pub time: Time,
     /// What went over the sockets of its streams while frames went, as it saw it.

@@ -72,6 +72,15 @@ pub enum Work {
         /// What.
         paint: Paint,
     },
+    /// Draws, and has computes work on what it drew.
+    OpenGl(Scene),
+    /// Works on what an `opengl` exports.
+    Compute {
+        /// Number of the access to the texture, as [`handover::interop::Access::of`] has it.
+        access: u32,
+        /// The version of the interop's structs that it knows.
+        version: u32,
+    },
     /// Puts its inputs side by side.
     Blend {
         /// Tiles in a row.
@@ -120,6 +129,19 @@ pub enum Work {
         /// The program and its arguments.
         command: Vec<String>,
     },
+}
+
+/// What an `opengl` draws and shows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Scene {
+    /// Pictures in a row of what it shows.
+    pub columns: u32,
+    /// Width and height of a texture, in pixels.
+    pub tile: (u32, u32),
+    /// Fourcc of the textures' format.
+    pub format: u32,
+    /// Where the memory of textures and buffers comes from.
+    pub source: Source,
 }
 
 /// What is drawn by Vulkan.
@@ -224,6 +246,8 @@ pub struct InputJob {
     pub mailbox: bool,
     /// Pixels come through a socket.
     pub copies: bool,
+    /// It is imported as the sides of an interop do.
+    pub interop: bool,
     /// Is the content of its frames hashed?
     pub hashes: bool,
 }
@@ -239,6 +263,8 @@ pub struct OutputJob {
     pub mailbox: bool,
     /// Pixels go through a socket.
     pub copies: bool,
+    /// It imports as the sides of an interop do.
+    pub interop: bool,
 }
 
 /// A job whose numbers mean nothing here: parent and participant are not the same program.
@@ -292,6 +318,18 @@ impl Surfaces {
             usages: SurfaceUsages::from_bits(self.usages).ok_or(BadJob("usages"))?,
             lost: Vec::new(),
         })
+    }
+}
+
+impl Scene {
+    /// Width and height of a texture.
+    pub fn tile(&self) -> Result<Extent, BadJob> {
+        extent(self.tile)
+    }
+
+    /// The textures' format.
+    pub fn format(&self) -> Result<Format, BadJob> {
+        format(self.format)
     }
 }
 

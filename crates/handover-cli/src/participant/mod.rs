@@ -18,6 +18,7 @@ mod desk;
 mod encoder;
 pub mod event;
 mod input;
+mod interop;
 pub mod job;
 mod output;
 mod pixels;
@@ -45,6 +46,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use desk::{Desk, micros, timed};
 use event::{Event, InputTally};
 use input::Input;
+use interop::Links;
 use job::{BadJob, Job, Paint, Work};
 use output::Output;
 use status::Notes;
@@ -168,11 +170,12 @@ fn watch(control: Arc<Channel>, stop: Arc<AtomicBool>) -> Result<()> {
 struct Ends {
     inputs: Vec<Input>,
     output: Output,
+    links: Links,
 }
 
 impl Ends {
     fn traffic(&self) -> Traffic {
-        self.inputs.iter().fold(self.output.traffic(), |sum, input| sum + input.traffic())
+        self.inputs.iter().fold(self.output.traffic() + self.links.traffic(), |sum, input| sum + input.traffic())
     }
 }
 
@@ -186,9 +189,16 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
     let outputs = sockets.split_off(job.inputs.len().min(sockets.len()));
     let mut turns: Vec<_> = job.inputs.iter().zip(sockets).enumerate().collect();
     turns.sort_by_key(|(_, (input, _))| input.turn);
-    let mut inputs = Vec::new();
+    let (mut inputs, mut links) = (Vec::new(), Links::default());
     for (index, (input, socket)) in turns {
         let producer = input.producer.clone();
+        if input.interop {
+            if !links.import(job, input, socket, desk)? {
+                desk.tally.inputs.push(InputTally { producer, gone: true, ..InputTally::default() });
+                return Ok(());
+            }
+            continue;
+        }
         let Some(input) = Input::connect(index, input, socket, device, hold, desk)? else {
             // A producer that died before it could hand anything over: its death is its own to be told.
             desk.tally.inputs.push(InputTally { producer, gone: true, ..InputTally::default() });
@@ -200,7 +210,10 @@ fn work(job: &Job, mut sockets: Vec<OwnedFd>, desk: &mut Desk) -> Result<()> {
         inputs.push(input);
     }
     inputs.sort_by_key(Input::index);
-    let mut ends = Ends { inputs, output: Output::new(job, outputs, studio.as_mut(), desk)? };
+    let (importers, readers) = job.outputs.iter().zip(outputs).partition(|(output, _)| output.interop);
+    // They read nobody else, so nobody waits for them meanwhile.
+    links.export(job, importers, desk)?;
+    let mut ends = Ends { inputs, output: Output::new(job, readers, studio.as_mut(), desk)?, links };
     desk.begin_streaming(ends.traffic());
     // Clips are opened and codecs made first; no surface is waited for yet.
     desk.stage(Stage::Access);
@@ -234,6 +247,8 @@ fn play(job: &Job, work: &Work, ends: &mut Ends, desk: &mut Desk) -> Result<()> 
         Work::Pattern { index } => source::pattern(job, *index, &mut ends.output, desk),
         Work::Compositor => compose::compositor(ends, desk),
         Work::Blend { columns, tile } => compose::blend(*columns, *tile, ends, desk),
+        Work::OpenGl(scene) => interop::opengl(job, scene, &mut ends.links, &mut ends.output, desk),
+        Work::Compute { .. } => interop::compute(ends.links.imported(), desk),
         Work::Encoder { bitrate, file } => encoder::encode(job, *bitrate, file.clone(), &mut ends.inputs, desk),
         Work::Preview { directory } => preview::preview(job, directory.clone(), &mut ends.inputs, desk),
         Work::Camera { node } => camera::camera(job, node.clone(), &mut ends.output, desk),
@@ -254,6 +269,7 @@ fn settle(ends: &Ends, desk: &mut Desk) {
     let (pool_empty, fence) = ends.output.waited();
     desk.tally.time.pool_empty += pool_empty;
     desk.tally.time.fence += fence;
+    ends.links.settle(desk);
     for input in &ends.inputs {
         let (tally, waited) = input.tally();
         desk.tally.inputs.push(tally);

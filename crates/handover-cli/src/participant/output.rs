@@ -65,17 +65,21 @@ pub(super) struct Room(Option<Draft>);
 
 impl Output {
     /// Allocates what the job says, exports it to every reader, and waits until they have imported it.
-    pub(super) fn new(job: &Job, sockets: Vec<OwnedFd>, studio: Option<&mut Studio>, desk: &mut Desk) -> Result<Self> {
+    pub(super) fn new(
+        job: &Job,
+        readers: Vec<(&OutputJob, OwnedFd)>,
+        studio: Option<&mut Studio>,
+        desk: &mut Desk,
+    ) -> Result<Self> {
         let extent = job.extent()?;
         let mut this = Self {
             producer: None,
             format: None,
             copies: Vec::new(),
-            flushes: job
-                .outputs
+            flushes: readers
                 .iter()
-                .all(|reader| reader.flags().is_ok_and(|flags| flags.contains(ExportFlags::EXPLICIT_FLUSH))),
-            had_readers: !job.outputs.is_empty(),
+                .all(|(reader, _)| reader.flags().is_ok_and(|flags| flags.contains(ExportFlags::EXPLICIT_FLUSH))),
+            had_readers: !readers.is_empty(),
             pixels: Pixels::new(extent),
             private: None,
             content: Content::new(job.hashes),
@@ -91,7 +95,7 @@ impl Output {
             this.producer = Some(Producer::new(surfaces)?);
         }
         desk.stage(Stage::Export);
-        for (reader, socket) in job.outputs.iter().zip(sockets) {
+        for (reader, socket) in readers {
             this.add(reader, socket, desk)?;
         }
         Ok(this)
@@ -320,12 +324,13 @@ fn allocate_for(
     Ok(Some(made))
 }
 
-fn allocated(surface: &Surface, shared: bool) -> Allocation {
+pub(super) fn allocated(surface: &Surface, shared: bool) -> Allocation {
     let layout = surface.layout();
     let modifier = layout.modifier();
     let extent = layout.extent().map_or((0, 0), |extent| (extent.width().get(), extent.height().get()));
     Allocation {
         index: surface.index(),
+        importer: None,
         shared,
         format: layout.format().map_or("", Format::name).into(),
         extent,

@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) linger_ms: Option<At<i64>>,
     pub(super) title: Option<At<String>>,
     pub(super) command: Option<At<Vec<String>>>,
+    pub(super) access: Option<At<String>>,
+    pub(super) version: Option<At<i64>>,
 }
 
 /// The file, or one diagnostic.

@@ -2,7 +2,8 @@
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::file::File;
-use super::types::{Device, Participant, Pipeline};
+use super::types::{Device, Kind, Participant, Pipeline};
+use super::words::allowed;
 
 /// Checks what single participants cannot show. Names and indices are right already.
 pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnostics) {
@@ -10,7 +11,7 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
     if !pipeline.participants.iter().any(|participant| participant.kind.is_source()) {
         diagnostics.push(
             Diagnostic::new("the pipeline has no producer", raw.name.span(), "nothing in it makes frames")
-                .help("add a participant of kind clip, overlay, pattern, camera or program"),
+                .help("add a participant of kind clip, overlay, pattern, opengl, camera or program"),
         );
     }
     // A producer that nobody reads merely runs for itself; a pipeline without an end runs for nobody.
@@ -25,7 +26,9 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
         );
     }
     for (index, participant) in pipeline.participants.iter().enumerate() {
-        vulkan(pipeline, raw, index, participant).into_iter().for_each(|diagnostic| diagnostics.push(diagnostic));
+        let found =
+            vulkan(pipeline, raw, index, participant).into_iter().chain(interop(pipeline, raw, index, participant));
+        found.for_each(|diagnostic| diagnostics.push(diagnostic));
     }
     if let Some(cycle) = find_cycle(pipeline) {
         let name = |index: usize| pipeline.participants.get(index).map_or("", |participant| participant.name.as_str());
@@ -38,7 +41,7 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
         }
         diagnostics
             .push(diagnostic.help(
-                "frames go one way, from clip, overlay, pattern, camera or program to encoder, preview, output, screen or window",
+                "frames go one way, from clip, overlay, pattern, opengl, camera or program to encoder, preview, output, screen or window",
             ));
     }
 }
@@ -60,6 +63,26 @@ fn vulkan(pipeline: &Pipeline, raw: &File, index: usize, participant: &Participa
         Diagnostic::new(title, entry.copies.as_ref()?.span(), "asks for pixels that no CPU has")
             .help("leave `copies` out"),
     )
+}
+
+/// Interop goes from an `opengl` to a `compute`, and to nobody else.
+fn interop(pipeline: &Pipeline, raw: &File, index: usize, participant: &Participant) -> Option<Diagnostic> {
+    let entry = raw.participant.get(index)?.as_ref();
+    let of = |index: &usize| pipeline.participants.get(*index);
+    let is_compute = |reader: usize| of(&reader).is_some_and(|reader| matches!(reader.kind, Kind::Compute { .. }));
+    if participant.kind == Kind::OpenGl && !pipeline.readers(index).any(is_compute) {
+        let title = format!("no compute works on what `{}` draws", participant.name);
+        let help = "add a participant of kind compute that reads it, or let it be a pattern";
+        return Some(Diagnostic::new(title, entry.name.span(), "exports textures to computes").help(help));
+    }
+    let foreign = participant.reads.iter().filter_map(of).find(|producer| producer.kind != Kind::OpenGl);
+    let producer = foreign.filter(|_| matches!(participant.kind, Kind::Compute { .. }))?;
+    let title = format!("`{}` exports nothing that a compute could import", producer.name);
+    let opengl = pipeline.participants.iter().filter(|other| other.kind == Kind::OpenGl);
+    let names: Vec<&str> = opengl.map(|other| other.name.as_str()).collect();
+    let help = if names.is_empty() { "add a participant of kind opengl".to_owned() } else { allowed(&names) };
+    let label = format!("a participant of kind {}", producer.kind.word());
+    Some(Diagnostic::new(title, entry.reads.as_ref()?.span(), label).help(help))
 }
 
 /// The participants of one cycle, each reading the next; the one that stands first in the file leads.

@@ -14,7 +14,8 @@ pub(super) fn misplaced(entry: &Entry, kind: &Kind, device: Device) -> Vec<Diagn
     let extent = produces && !matches!(kind, Kind::Clip);
     // What real devices do with pixels is theirs: no simulated device, no copies, no time to hold them.
     let own = !kind.needs_linux();
-    let held = reads && own && device != Device::Vulkan;
+    let compute = matches!(kind, Kind::Compute { .. });
+    let held = reads && own && !compute && device != Device::Vulkan;
     let (window, program) = (matches!(kind, Kind::Window { .. }), matches!(kind, Kind::Program { .. }));
     let (screen, vulkan) = (matches!(kind, Kind::Screen), device == Device::Vulkan);
     let node = matches!(kind, Kind::Camera | Kind::Output | Kind::Screen);
@@ -23,9 +24,9 @@ pub(super) fn misplaced(entry: &Entry, kind: &Kind, device: Device) -> Vec<Diagn
     };
     let readers = "compositor, blend, encoder, preview, output, screen, window";
     let working = "compositor, blend, encoder, preview, on a simulated device";
-    let producers = "clip, overlay, pattern, compositor, blend, camera, program";
+    let producers = "clip, overlay, pattern, compositor, blend, opengl, camera, program";
     let keys = [
-        place("mode", entry.mode.as_ref().map(At::span), reads, readers),
+        place("mode", entry.mode.as_ref().map(At::span), reads && !compute, readers),
         place("hold_ms", entry.hold_ms.as_ref().map(At::span), held, working),
         place("copies", entry.copies.as_ref().map(At::span), held, working),
         place("surfaces", entry.surfaces.as_ref().map(At::span), produces, producers),
@@ -34,8 +35,16 @@ pub(super) fn misplaced(entry: &Entry, kind: &Kind, device: Device) -> Vec<Diagn
             "extent",
             entry.extent.as_ref().map(At::span),
             extent,
-            "overlay, pattern, compositor, blend, camera, program",
+            "overlay, pattern, compositor, blend, opengl, camera, program",
         ),
+        place(
+            "formats",
+            entry.formats.as_ref().map(At::span),
+            !compute,
+            "all but compute, which takes what it imports",
+        ),
+        place("access", entry.access.as_ref().map(At::span), compute, "compute"),
+        place("version", entry.version.as_ref().map(At::span), compute, "compute"),
         place("bitrate", entry.bitrate.as_ref().map(At::span), encoder, "encoder"),
         place("file", entry.file.as_ref().map(At::span), encoder, "encoder"),
         place("index", entry.index.as_ref().map(At::span), pattern, "pattern"),

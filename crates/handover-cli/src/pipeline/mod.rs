@@ -11,7 +11,7 @@
 //! [[participant]]            # one process
 //! name = "clip"              # small letters, digits and '-'; unique
 //! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen;
-//!                            # window, program
+//!                            # window, program; opengl, compute
 //! device = "blocks"          # a simulated device: plain (default), plain+blocks, blocks, vega10, navi21, tigerlake or turing,
 //!                            # or one of them that decodes the others' layouts, "vega10+decode"; or vulkan, a real one
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
@@ -45,7 +45,12 @@
 //! `device = "vulkan"` is for pattern and compositor, and shares dma-bufs: a device of Vulkan draws, and passes fences instead of
 //! waiting. `gpu = "radeon"` says which one, by a part of its name; default: the first that can share images.
 //!
-//! `export` knows "write" too. No kind of reader writes: beside "read" it shows what a writer costs, as the device then
+//! An `opengl` draws, exports a texture and a buffer to each `compute` that reads it, as the sides of OpenGL and OpenCL do, and shows side by
+//! side what it drew and what came back; its `extent` is that of a texture. A compute says what it does with the texture:
+//! `access = "read"` counts, `"read-write"` makes the negative in place, `"write"` fills it unseen. `version` is that of the interop's
+//! structs that it knows: from 2 (the default) on it counts on a flush.
+//!
+//! `export` knows "write" too. No kind that reads a pool's frames writes them: beside "read" it shows what a writer costs, as the device then
 //! drops compression for all.
 
 mod diagnostics;
@@ -74,7 +79,8 @@ pub use types::{
 /// `wayland` is a clip, composed by Vulkan, in a window, with two encoders beside it. It needs a driver of Vulkan and a Wayland compositor.
 /// `capture` is a Wayland client of somebody else's, read by two encoders and a preview.
 /// `dri` is an application and a display server on simulated chips of two vendors, `dri-vendor` on two of one vendor, `dri-same` on one.
-pub const SHIPPED: [(&str, &str); 9] = [
+/// `gl-cl` is a side of OpenGL and three of OpenCL, which read, write, and do both.
+pub const SHIPPED: [(&str, &str); 10] = [
     ("desktop", include_str!("../../pipelines/desktop.toml")),
     ("fanout", include_str!("../../pipelines/fanout.toml")),
     ("camera", include_str!("../../pipelines/camera.toml")),
@@ -84,6 +90,7 @@ pub const SHIPPED: [(&str, &str); 9] = [
     ("dri", include_str!("../../pipelines/dri.toml")),
     ("dri-vendor", include_str!("../../pipelines/dri-vendor.toml")),
     ("dri-same", include_str!("../../pipelines/dri-same.toml")),
+    ("gl-cl", include_str!("../../pipelines/gl-cl.toml")),
 ];
 
 impl Pipeline {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use handover::interop::Access;
 use handover::{ExportFlags, Extent, Format};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
@@ -18,7 +19,13 @@ const FORMATS: [Format; 4] = [Format::XRGB8888, Format::ARGB8888, Format::XBGR88
 /// The words of `export`.
 const EXPORT_WORDS: [&str; 3] = ["read", "write", "explicit-flush"];
 
+/// The words of `access`, and what they mean.
+const ACCESS_WORDS: [(&str, Access); 3] =
+    [("read", Access::ReadOnly), ("write", Access::WriteOnly), ("read-write", Access::ReadWrite)];
+
 const DEFAULT_SURFACES: u32 = 4;
+/// The first version of the interop by which an importer counts on a flush.
+const DEFAULT_VERSION: u32 = 2;
 const DEFAULT_BITRATE: u32 = 1_000_000;
 /// Bytes in a name. A pipeline's may have spaces: unlike a participant's it is part of no file name.
 const MAX_NAME: usize = 32;
@@ -135,6 +142,8 @@ impl Resolver<'_> {
             }
             "compositor" => Kind::Compositor,
             "blend" => Kind::Blend,
+            "opengl" => Kind::OpenGl,
+            "compute" => self.compute(entry),
             "encoder" => Kind::Encoder(self.encoding(entry)),
             "camera" => Kind::Camera,
             "output" => Kind::Output,
@@ -178,6 +187,19 @@ impl Resolver<'_> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let word = self.word(entry.device.as_ref(), "device", &words);
         Device::all().find(|device| word == Some(device.word().as_str())).unwrap_or_default()
+    }
+
+    fn compute(&mut self, entry: &Entry) -> Kind {
+        let words = ACCESS_WORDS.map(|(word, _)| word);
+        if entry.access.is_none() {
+            let title = format!("the compute `{}` does not say what it does with its texture", entry.name.as_ref());
+            let help = "give it `access = \"read\"`, \"write\" or \"read-write\"";
+            self.push(Diagnostic::new(title, entry.name.span(), "").help(help));
+        }
+        let word = self.word(entry.access.as_ref(), "access", &words);
+        let access = ACCESS_WORDS.into_iter().find(|(known, _)| Some(*known) == word);
+        let version = self.number(entry.version.as_ref(), "version", 1, 1000).unwrap_or(DEFAULT_VERSION);
+        Kind::Compute { access: access.map_or(Access::ReadOnly, |(_, access)| access), version }
     }
 
     fn encoding(&mut self, entry: &Entry) -> Encoding {
@@ -229,7 +251,7 @@ impl Resolver<'_> {
             };
             if !producers.contains(&text) {
                 let title = format!("`{text}` has no surfaces to read");
-                self.push(Diagnostic::new(title, name.span(), "it only reads").help(allowed(&producers)));
+                self.push(Diagnostic::new(title, name.span(), "it has none of its own").help(allowed(&producers)));
             } else if reads.contains(&index) {
                 self.push(Diagnostic::new(format!("`{text}` is read twice"), name.span(), "once is enough"));
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use handover::interop::Access;
 use handover::{ExportFlags, Extent, Format};
 
 use crate::media::Rate;
@@ -79,6 +80,15 @@ pub enum Kind {
     Compositor,
     /// Puts what it reads side by side.
     Blend,
+    /// Draws as OpenGL does: exports a texture and a buffer to each compute, reads what came back, checks and shows it.
+    OpenGl,
+    /// Works as OpenCL does on the texture that an `opengl` exports.
+    Compute {
+        /// What it does with the texture.
+        access: Access,
+        /// The version of the interop's structs that it knows. From 2 on it counts on a flush.
+        version: u32,
+    },
     /// Writes an H.264 video.
     Encoder(Encoding),
     /// Writes the first, the middle and the last frame as PNG.
@@ -131,12 +141,14 @@ pub enum Mode {
 
 impl Kind {
     /// The words of the file.
-    pub const WORDS: [&'static str; 12] = [
+    pub const WORDS: [&'static str; 14] = [
         "clip",
         "overlay",
         "pattern",
         "compositor",
         "blend",
+        "opengl",
+        "compute",
         "encoder",
         "preview",
         "camera",
@@ -145,8 +157,8 @@ impl Kind {
         "window",
         "program",
     ];
-    /// Of these, the ones that only read.
-    pub const READERS: [&'static str; 5] = ["encoder", "preview", "output", "screen", "window"];
+    /// Of these, the ones that have no surfaces of their own.
+    pub const READERS: [&'static str; 6] = ["compute", "encoder", "preview", "output", "screen", "window"];
 
     /// The word of the file.
     pub fn word(&self) -> &'static str {
@@ -156,6 +168,8 @@ impl Kind {
             Self::Pattern { .. } => "pattern",
             Self::Compositor => "compositor",
             Self::Blend => "blend",
+            Self::OpenGl => "opengl",
+            Self::Compute { .. } => "compute",
             Self::Encoder(_) => "encoder",
             Self::Preview => "preview",
             Self::Camera => "camera",
@@ -168,7 +182,8 @@ impl Kind {
 
     /// Does it make frames from nothing?
     pub fn is_source(&self) -> bool {
-        matches!(self, Self::Clip | Self::Overlay | Self::Pattern { .. } | Self::Camera | Self::Program { .. })
+        let draws = matches!(self, Self::Overlay | Self::Pattern { .. } | Self::OpenGl);
+        draws || matches!(self, Self::Clip | Self::Camera | Self::Program { .. })
     }
 
     /// Does it have surfaces that others can read?

@@ -13,7 +13,8 @@ pub struct Allocated {
     pub owner: String,
     /// Its device.
     pub device: String,
-    /// Why it lies as it does: "negotiated", "LINEAR asked for", or "the best of its owner" for one that nobody shares.
+    /// Why it lies as it does: "negotiated", "LINEAR asked for", or "the best of its owner" for one that nobody shares, or whose layout
+    /// its metadata tells.
     pub layout: &'static str,
     /// Who shares it.
     pub readers: Vec<String>,
@@ -31,7 +32,8 @@ pub(super) fn log(plan: &Plan, heard: &[Heard]) -> Vec<Allocated> {
             .filter_map(|reader| plan.parties.get(reader))
             .map(|reader| reader.participant.name.clone())
             .collect();
-        let layout = |shared: bool| match (shared, plan.asks_linear(index)) {
+        let layout = |surface: &Allocation| match (surface.shared, plan.asks_linear(index)) {
+            _ if surface.importer.is_some() => "the best of its owner",
             (false, _) => "the best of its owner",
             (true, true) => "LINEAR asked for",
             (true, false) => "negotiated",
@@ -39,8 +41,12 @@ pub(super) fn log(plan: &Plan, heard: &[Heard]) -> Vec<Allocated> {
         log.extend(heard.allocations.iter().map(|surface| Allocated {
             owner: party.participant.name.clone(),
             device: party.device_text(),
-            layout: layout(surface.shared),
-            readers: if surface.shared { readers.clone() } else { Vec::new() },
+            layout: layout(surface),
+            readers: match &surface.importer {
+                Some(importer) => vec![importer.clone()],
+                None if surface.shared => readers.clone(),
+                None => Vec::new(),
+            },
             surface: surface.clone(),
         }));
     }

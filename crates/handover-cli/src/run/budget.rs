@@ -79,6 +79,10 @@ fn share<'a>(plan: &'a Plan, party: &'a Party) -> Result<Share<'a>, Refusal> {
         Kind::Overlay | Kind::Pattern { .. } | Kind::Compositor | Kind::Blend => DRAWN,
         // The client's picture is perhaps as large.
         Kind::Program { .. } => 2 * DRAWN,
+        // Textures together are about as large as what is shown of them, and so are the pictures read back.
+        Kind::OpenGl => 3 * DRAWN,
+        // What it imports is the other's, and its picture is in the sum as one that was read.
+        Kind::Compute { .. } => 0,
         Kind::Encoder(_) => ENCODER,
         Kind::Preview | Kind::Screen => PNG,
         // Their pixels are the surfaces'.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use handover::Writers;
 
 use super::plan::{Edge, Party, Plan};
-use crate::participant::job::{FilePath, InputJob, Job, OutputJob, Paint, Surfaces, Work};
+use crate::participant::job::{FilePath, InputJob, Job, OutputJob, Paint, Scene, Surfaces, Work};
 use crate::pipeline::{Device, Kind};
 
 /// The job of participant `index`. `input` is the file of the clip, `out` the directory of the results.
@@ -45,6 +45,12 @@ fn work(party: &Party, input: Option<&FilePath>, out: &FilePath) -> Work {
             let (columns, tile) = party.grid.unwrap_or((1, party.extent));
             Work::Blend { columns, tile: size(tile) }
         }
+        Kind::OpenGl => {
+            let (columns, tile) = party.grid.unwrap_or((1, party.extent));
+            let (format, source) = (party.texture_format().fourcc().0, party.source.clone());
+            Work::OpenGl(Scene { columns, tile: size(tile), format, source })
+        }
+        Kind::Compute { access, version } => Work::Compute { access: *access as u32, version: *version },
         Kind::Encoder(encoding) => {
             let file = PathBuf::from(out.clone()).join(&encoding.file);
             Work::Encoder { bitrate: encoding.bitrate, file: Path::new(&file).into() }
@@ -77,6 +83,7 @@ fn input_job(plan: &Plan, edge: Edge) -> Result<InputJob, String> {
         format: format_of(producer, edge).fourcc().0,
         mailbox: edge.mailbox,
         copies: edge.copies,
+        interop: edge.interop,
         hashes: plan.is_hashed(edge),
     })
 }
@@ -88,6 +95,7 @@ fn output_job(plan: &Plan, party: &Party, edge: Edge) -> Result<OutputJob, Strin
         flags: party.participant.export.bits(),
         mailbox: edge.mailbox,
         copies: edge.copies,
+        interop: edge.interop,
     })
 }
 

@@ -9,6 +9,7 @@
 mod allocations;
 mod budget;
 mod content;
+mod interop;
 mod jobs;
 mod memory;
 mod offers;
@@ -38,6 +39,7 @@ use signal_hook::consts::SIGINT;
 pub use allocations::Allocated;
 pub use budget::MEMORY;
 pub use content::Different;
+pub use interop::Interop;
 pub use other_device::OtherDevice;
 pub use outputs::{Outputs, REPORT};
 pub use place::{Backend, Hardware};
@@ -170,6 +172,7 @@ fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
     if plan.flip_decoder_bit.is_some() && !plan.parties.iter().any(|party| party.device.has_decoder()) {
         return Err(format!("error: --flip-decoder-bit: nobody in {} has a decoder; --other-device decode", plan.name));
     }
+    interop::rehearse(&plan).map_err(refused)?;
     budget::allow_descriptors(&plan).map_err(refused)?;
     plan.place(arguments.backend).map_err(refused)?;
     if let Some(clip) = &clip {

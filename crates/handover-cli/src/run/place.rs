@@ -10,7 +10,7 @@ use handover::{Error, Layout, Lease, Modifier};
 
 use super::budget;
 use super::offers::{self, Devices};
-use super::plan::{Plan, Refusal};
+use super::plan::{Edge, Plan, Refusal};
 use crate::pipeline::{Device, Kind};
 
 /// Where surfaces live.
@@ -159,9 +159,10 @@ impl Plan {
             .map_err(|error| unavailable(&party.participant.name, &error))
     }
 
-    /// Those who share the surfaces of a producer.
+    /// Those who share the surfaces of a producer's pool.
     pub(super) fn readers_of(&self, producer: usize) -> impl Iterator<Item = usize> + '_ {
-        self.edges.iter().filter(move |edge| edge.producer == producer && !edge.copies).map(|edge| edge.reader)
+        let shares = move |edge: &&Edge| edge.producer == producer && !edge.copies && !edge.interop;
+        self.edges.iter().filter(shares).map(|edge| edge.reader)
     }
 }
 

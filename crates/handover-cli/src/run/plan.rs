@@ -79,6 +79,8 @@ pub struct Edge {
     pub copies: bool,
     /// The newest frame instead of every frame.
     pub mailbox: bool,
+    /// Object by object, as the sides of an interop do, instead of frames of one pool.
+    pub interop: bool,
 }
 
 /// Why a pipeline cannot run, in one message for people.
@@ -136,7 +138,7 @@ impl Plan {
             if let Kind::Encoder(_) = participant.kind {
                 Encoder::coded(extent).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))?;
             }
-            let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies);
+            let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies && !edge.interop);
             let readers: Vec<&Participant> = readers.filter_map(|edge| participants.get(edge.reader)).collect();
             let must_ask = offers::is_asked(participant) || readers.iter().any(|reader| offers::is_asked(reader));
             let agreed = match must_ask {
@@ -148,7 +150,9 @@ impl Plan {
                 extent,
                 agreement: agreed.shared,
                 private: agreed.private,
-                grid: (participant.kind == Kind::Blend).then(|| sizes::grid(pipeline, &extents, index)).transpose()?,
+                grid: matches!(participant.kind, Kind::Blend | Kind::OpenGl)
+                    .then(|| sizes::grid(pipeline, &extents, index))
+                    .transpose()?,
                 participant: participant.clone(),
                 source: Source::Software,
                 allocator: Software.name(),
@@ -189,7 +193,7 @@ impl Plan {
     pub(super) fn is_hashed(&self, edge: Edge) -> bool {
         let mut ends = [edge.producer, edge.reader].into_iter().filter_map(|end| self.parties.get(end));
         let is_chip = |party: &Party| party.device.is_chip() && party.hardware.is_none();
-        !edge.mailbox && !edge.copies && (self.other_device.is_some() || ends.any(is_chip))
+        !edge.mailbox && !edge.copies && !edge.interop && (self.other_device.is_some() || ends.any(is_chip))
     }
 
     /// The edges that participant `index` reads by, in the order of its `reads`, and those it is read by.
@@ -209,7 +213,8 @@ fn edges(pipeline: &Pipeline, order: &[usize]) -> Vec<Edge> {
         for (index, reader) in pipeline.participants.iter().enumerate() {
             if reader.reads.contains(&producer) {
                 let (copies, mailbox) = (reader.copies, reader.mode == Mode::Mailbox);
-                edges.push(Edge { turn: edges.len(), producer, reader: index, copies, mailbox });
+                let interop = matches!(reader.kind, Kind::Compute { .. });
+                edges.push(Edge { turn: edges.len(), producer, reader: index, copies, mailbox, interop });
             }
         }
     }

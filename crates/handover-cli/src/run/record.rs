@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::plan::Plan;
 use super::story::Pages;
-use crate::participant::event::{Allocation, Event, Exported, Held, Tally, Times};
+use crate::participant::event::{Allocation, Event, Exported, Exports, Held, Tally, Times};
 use crate::picture::Story;
 use crate::picture::fences::KernelFence;
 
@@ -27,6 +27,8 @@ pub(super) struct Heard {
     pub(super) allocations: Vec<Allocation>,
     /// What its exports decided.
     pub(super) exports: Vec<Exported>,
+    /// What it exported to computes.
+    pub(super) interop: Vec<Exports>,
     /// Its counts; `None` if it did not come to its end.
     pub(super) tally: Option<Tally>,
     /// The first intervals in which it held frames, if the pipeline makes it hold them.
@@ -77,6 +79,7 @@ impl Record {
             heard.push(Heard {
                 allocations: Vec::new(),
                 exports: Vec::new(),
+                interop: Vec::new(),
                 tally: None,
                 holds: Vec::new(),
                 at_once: 0,
@@ -99,6 +102,11 @@ impl Record {
             Event::Exported(exported) => {
                 if let Some(heard) = self.heard.get_mut(index) {
                     heard.exports.push(exported);
+                }
+            }
+            Event::Interop(exports) => {
+                if let Some(heard) = self.heard.get_mut(index) {
+                    heard.interop.push(exports);
                 }
             }
             Event::Done(tally) => {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::allocations::{self, Allocated};
 use super::content::{Different, different};
+use super::interop::{Interop, interop};
 use super::jobs::format_of;
 use super::other_device::OtherDevice;
 use super::outputs::Outputs;
@@ -59,12 +60,14 @@ pub struct Report {
     pub linear_copy_bytes: u64,
     /// Readers that saw other pixels than were drawn.
     pub different: Vec<Different>,
-    /// Every surface.
+    /// Every surface. Buffers that computes import stand in `interop`.
     pub allocations: Vec<Allocated>,
     /// Each participant.
     pub participants: Vec<Participant>,
-    /// Each reader of each producer.
+    /// Each reader of each producer, computes aside.
     pub streams: Vec<Stream>,
+    /// Each compute, with what it imports.
+    pub interop: Vec<Interop>,
     /// Files that were made, in the output directory.
     pub files: Vec<String>,
 }
@@ -225,6 +228,7 @@ impl Report {
             different,
             allocations: allocations::log(plan, heard),
             streams: plan.edges.iter().filter_map(|edge| stream(plan, *edge, heard)).collect(),
+            interop: interop(plan, heard),
             participants,
             files: outputs.files(),
         }
@@ -294,7 +298,7 @@ fn copied(heard: &[Heard]) -> Option<u64> {
 }
 
 fn stream(plan: &Plan, edge: Edge, heard: &[Heard]) -> Option<Stream> {
-    let producer = plan.parties.get(edge.producer)?;
+    let producer = plan.parties.get(edge.producer).filter(|_| !edge.interop)?;
     let reader = plan.parties.get(edge.reader)?.participant.name.clone();
     let exports = heard.get(edge.producer).map(|heard| heard.exports.as_slice()).unwrap_or_default();
     let agreement = producer.agreement.as_ref().filter(|_| !edge.copies);

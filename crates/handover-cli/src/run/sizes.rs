@@ -34,15 +34,37 @@ pub(super) fn extents(pipeline: &Pipeline, clip: Option<Extent>) -> Result<Known
     Ok(known)
 }
 
-/// Columns and tile of a blend: as square as it gets, each tile as large as the largest input.
+/// Columns and tile of a blend: as square as it gets, each tile as large as the largest input. Of an `opengl`: each as large as a texture.
 pub(super) fn grid(pipeline: &Pipeline, known: &Known, blend: usize) -> Result<(u32, Extent), Refusal> {
+    if pipeline.participants.get(blend).is_some_and(|participant| participant.kind == Kind::OpenGl) {
+        return Ok((columns(shown(pipeline, blend)), texture(pipeline, blend)?));
+    }
     let reads = pipeline.participants.get(blend).map(|participant| participant.reads.as_slice()).unwrap_or_default();
-    let columns = (1..=reads.len() as u32).find(|columns| columns * columns >= reads.len() as u32).unwrap_or(1);
+    let columns = columns(reads.len() as u32);
     let (mut width, mut height) = (1, 1);
     for extent in reads.iter().filter_map(|read| known.get(read)) {
         (width, height) = (extent.width().get().max(width), extent.height().get().max(height));
     }
     Ok((columns, Extent::new(width, height).map_err(|error| Refusal(error.to_string()))?))
+}
+
+/// The columns that make so many tiles as square as it gets.
+fn columns(tiles: u32) -> u32 {
+    (1..=tiles).find(|columns| columns * columns >= tiles).unwrap_or(1)
+}
+
+/// The pictures that an `opengl` shows: what it draws, and what each compute made of it.
+fn shown(pipeline: &Pipeline, opengl: usize) -> u32 {
+    let is_compute = |reader: &usize| {
+        pipeline.participants.get(*reader).is_some_and(|reader| matches!(reader.kind, Kind::Compute { .. }))
+    };
+    pipeline.readers(opengl).filter(is_compute).count() as u32 + 1
+}
+
+/// The extent of each texture of an `opengl`.
+fn texture(pipeline: &Pipeline, opengl: usize) -> Result<Extent, Refusal> {
+    let said = pipeline.participants.get(opengl).and_then(|participant| participant.extent);
+    said.map_or_else(default_extent, Ok)
 }
 
 /// Whose extents that of participant `index` follows from.
@@ -52,6 +74,8 @@ fn follows(pipeline: &Pipeline, index: usize) -> Vec<usize> {
     };
     match participant.kind {
         Kind::Clip | Kind::Pattern { .. } | Kind::Camera | Kind::Program { .. } => Vec::new(),
+        // A compute has the texture's, not that of what is shown of it.
+        Kind::OpenGl | Kind::Compute { .. } => Vec::new(),
         Kind::Overlay => beneath(pipeline, index).into_iter().collect(),
         Kind::Compositor => base(pipeline, index).into_iter().collect(),
         Kind::Blend => participant.reads.clone(),
@@ -65,15 +89,20 @@ fn follows(pipeline: &Pipeline, index: usize) -> Vec<usize> {
 fn extent(pipeline: &Pipeline, clip: Option<Extent>, known: &Known, index: usize) -> Result<Extent, Refusal> {
     let Some(participant) = pipeline.participants.get(index) else { return default_extent() };
     match (participant.extent, &participant.kind) {
-        (Some(extent), _) => Ok(extent),
-        (None, Kind::Clip) => clip.map_or_else(default_extent, Ok),
-        (None, Kind::Blend) => {
+        (_, Kind::OpenGl | Kind::Blend) if participant.extent.is_none() || participant.kind == Kind::OpenGl => {
             let (columns, tile) = grid(pipeline, known, index)?;
-            let rows = (participant.reads.len() as u32).div_ceil(columns.max(1)).max(1);
+            let tiles = match participant.kind {
+                Kind::OpenGl => shown(pipeline, index),
+                _ => participant.reads.len() as u32,
+            };
+            let rows = tiles.div_ceil(columns.max(1)).max(1);
             let (width, height) =
                 (tile.width().get().saturating_mul(columns), tile.height().get().saturating_mul(rows));
             Extent::new(width, height).map_err(|error| Refusal(format!("{} cannot run: {error}", participant.name)))
         }
+        (Some(extent), _) => Ok(extent),
+        (None, Kind::Clip) => clip.map_or_else(default_extent, Ok),
+        (None, Kind::Compute { .. }) => texture(pipeline, participant.reads.first().copied().unwrap_or(index)),
         (None, _) => {
             let followed = follows(pipeline, index).into_iter().next();
             followed.and_then(|followed| known.get(&followed)).copied().map_or_else(default_extent, Ok)

@@ -44,6 +44,7 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
     for stream in &report.streams {
         writeln!(text, "{}", stream_line(stream))?;
     }
+    super::interop::write(text, &report.interop)?;
     for (participant, vulkan) in report.participants.iter().filter_map(|one| Some((one, one.vulkan.as_ref()?))) {
         write_vulkan(text, &participant.name, vulkan)?;
     }
@@ -66,9 +67,9 @@ fn write_summary(text: &mut String, report: &Report, directory: &str) -> std::fm
 
 /// What was allocated, what was written twice, and whether readers saw what was drawn.
 fn write_surfaces(text: &mut String, report: &Report) -> std::fmt::Result {
-    for pool in
-        report.allocations.chunk_by(|one, next| one.owner == next.owner && one.surface.shared == next.surface.shared)
-    {
+    // What computes import stands in lines of its own.
+    let pooled: Vec<&Allocated> = report.allocations.iter().filter(|one| one.surface.importer.is_none()).collect();
+    for pool in pooled.chunk_by(|one, next| one.owner == next.owner && one.surface.shared == next.surface.shared) {
         let Some(Allocated { owner, readers, layout, surface, .. }) = pool.first() else { continue };
         let Allocation { format, extent: (width, height), modifier, bytes, .. } = surface;
         let whose = if surface.shared { format!("shared with {}", readers.join(", ")) } else { "private".into() };

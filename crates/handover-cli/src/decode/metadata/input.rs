@@ -7,13 +7,15 @@ use handover::metadata::amdgpu::{Chip, Level};
 use handover::metadata::registry::{Codec, Registry};
 use handover::{Block, Header, Metadata, Word};
 
-use super::Arguments;
+use super::{Arguments, DRIVERS};
 use crate::layout;
 
 /// Metadata, and what is known beside it.
 pub(super) struct Input {
     pub(super) metadata: Metadata,
     pub(super) driver: Option<String>,
+    /// What told the driver.
+    pub(super) driver_by: &'static str,
     /// By the names that codecs list.
     pub(super) parameters: Vec<(&'static str, u64)>,
     /// The size that a reader asks for.
@@ -70,7 +72,36 @@ pub(super) fn read(arguments: &Arguments) -> Result<Input, String> {
         parameters.push(("bytes_per_element", plane.bytes_per_element.get()));
     }
     let size = arguments.size.as_deref().map(|size| layout::pair(size, 'x', "--size", "1920x1080")).transpose()?;
-    Ok(Input { metadata: Metadata { word: Word(word), block }, driver: arguments.driver.clone(), parameters, size })
+    let driver = driver(arguments, word, &block, &parameters)?;
+    let driver_by = if arguments.driver.is_some() { "--driver" } else { "--pci-id" };
+    Ok(Input { metadata: Metadata { word: Word(word), block }, driver, driver_by, parameters, size })
+}
+
+/// Whose word it is: as typed, or the one driver that a chip of this PCI ID has. `None`: a block with a header says it, or there is nothing.
+fn driver(
+    arguments: &Arguments,
+    word: u64,
+    block: &Block,
+    parameters: &[(&str, u64)],
+) -> Result<Option<String>, String> {
+    if arguments.driver.is_some() || word == 0 || !block.is_empty() {
+        return Ok(arguments.driver.clone());
+    }
+    let is_needed = |why: String| Err(format!("--driver is missing: {why}; one of {}", DRIVERS.join(", ")));
+    let typed = parameters.iter().find(|(name, _)| *name == "pci_id");
+    let Some(id) = typed.and_then(|(_, id)| u16::try_from(*id).ok()) else {
+        return is_needed(
+            "a word without a block does not say whose it is, nor does --pci-id of a chip of AMD's".into(),
+        );
+    };
+    match Chip::of(id) {
+        // Those before have two drivers, which keep different words.
+        Some(chip) if chip.level >= Level::Gfx8 => Ok(Some("amdgpu".into())),
+        Some(_) => is_needed(format!("--pci-id {id:#06x} is a chip that both radeon and amdgpu drive")),
+        None => {
+            is_needed(format!("--pci-id {id:#06x} is no chip of AMD's that is known, and does not tell the driver"))
+        }
+    }
 }
 
 /// The level as the codec's parameter has it: 10.3 is 103.

@@ -57,7 +57,8 @@ impl Report<'_> {
     /// The producer's device as far as it is known.
     fn whose(&self) -> String {
         let header = self.input.metadata.block.header().filter(|header| header.version != 0);
-        let driver = self.input.driver.as_ref().map(|driver| format!("the driver {driver}, by --driver"));
+        let by = self.input.driver_by;
+        let driver = self.input.driver.as_ref().map(|driver| format!("the driver {driver}, by {by}"));
         let device = match (header, driver) {
             (Some(header), _) if matches!(self.codec, "amdgpu" | "simulated") => header.to_string(),
             (_, Some(driver)) => driver,

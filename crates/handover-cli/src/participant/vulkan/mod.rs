@@ -48,7 +48,7 @@ pub(super) fn layers(ends: &mut Ends, studio: &mut Studio, desk: &mut Desk) -> R
     studio.finish()
 }
 
-fn round(Ends { inputs, output }: &mut Ends, studio: &mut Studio, desk: &mut Desk) -> Result<bool> {
+fn round(Ends { inputs, output, .. }: &mut Ends, studio: &mut Studio, desk: &mut Desk) -> Result<bool> {
     let Some(draft) = output.draft(true, desk)? else { return Ok(false) };
     let (mut takings, mut fences) = (Vec::new(), Vec::new());
     for input in inputs.iter_mut() {
