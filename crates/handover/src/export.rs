@@ -1,7 +1,6 @@
 //! Export: a surface and flags become a handle and a decision about compression. The flags are all the producer learns.
 
 pub use handover_model::export::amdgpu::Step;
-use handover_model::export::amdgpu::Write;
 use handover_model::wire::SurfaceMessage;
 use handover_model::{
     Access, Decision, ExportFlags, ExportState, Layout, Modifier, PlaneLayout, ReadOnly, Region, Resolve, Stage, Usage,
@@ -141,14 +140,16 @@ fn carry_out(
         Step::DropDcc(_) => codec.decompress(pixels).map(drop),
         Step::EliminateFastClears => codec.resolve(pixels).map(drop),
         Step::RetileDisplayDcc => codec.retile(pixels).map(drop),
-        Step::WriteMetadata(Write::Dropped) => {
+        // Allocation wrote what holds until DCC is dropped. What stays, the decision says.
+        Step::WriteMetadata(_) if codec.is_compressed() => Ok(()),
+        Step::DccStays(..) => Ok(()),
+        // Of the first export too, if that is the one that dropped it.
+        Step::WriteMetadata(_) => {
             let plain = surface.0.layout.without_compression();
             surface.set_metadata(&surface.0.device.describe(&plain, exports.made.display)?)?;
             surface.0.pool.reservation().bump_content_generation(surface.0.index);
             Ok(())
         }
-        // Allocation wrote it. What stays, the decision says.
-        Step::WriteMetadata(Write::First) | Step::DccStays(..) => Ok(()),
         // Surfaces have memory of their own, no CMASK, and the chips are older than GFX12.
         Step::PlaneOnly | Step::Move(_) | Step::MoveUncompressed(_) | Step::DiscardCmask => {
             Err(Error::new(Stage::Export, Kind::Unreachable).found(step.to_string()))

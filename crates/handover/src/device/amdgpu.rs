@@ -107,7 +107,8 @@ impl Device {
                 };
                 passes(&texture, dirty)
             }
-            None => dirty.colour.then_some(Pass::EliminateFastClears).into_iter().collect(),
+            // What a peer scribbled over the states shows here too.
+            None => vec![Pass::EliminateFastClears],
         }
     }
 
