@@ -49,7 +49,7 @@ fn each_import_does_its_steps_in_order() {
     retile.set_metadata(&handover::Metadata::default()).unwrap();
     let (linear, tiled) = (with_modifier(Modifier::LINEAR), with_modifier(PLAIN));
     let (dcc, shown) = (implicit(Display::None), implicit(Display::Scanout));
-    let stride = Step::Stride(Bytes(2048));
+    let stride = Step::Stride(Bytes(1536));
     let by = Step::LayoutOfModifier;
     let cases: [(&str, &Surface, Device, &[Step]); 7] = [
         ("linear", &linear, NAVI, &[by(Modifier::LINEAR), Step::Stride(Bytes(1280)), BY_MODIFIER, Step::Fits]),
@@ -98,6 +98,7 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
     let [row, tile, whole] = [&linear, &tiled, &shown].map(|surface| plane(surface, 0));
     let [pixels, display, render] = [0, 1, 2].map(|index| plane(&retile, index));
     let strided = |plane: PlaneLayout, stride: u64| PlaneLayout { stride: Bytes(stride), ..plane };
+    let rows = |stride: u64| PlaneLayout { size: Bytes(stride * 100), ..strided(row, stride) };
     let moved = |plane: PlaneLayout, by: u64| PlaneLayout { offset: Bytes(plane.offset.get() + by), ..plane };
     let short = |plane: PlaneLayout, by: u64| PlaneLayout { size: Bytes(plane.size.get() - by), ..plane };
     let cut = Bytes(render.end().unwrap().get() - 4096);
@@ -108,34 +109,34 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
             "5 linear, between two multiples",
             &linear,
             100,
-            vec![strided(row, 1216)],
+            vec![rows(1216)],
             memory(&linear),
-            &["1216 B", "256 B"],
+            &["1216 bytes", "256 bytes"],
         ),
         ("5 tiled, between two blocks", &tiled, 100, vec![strided(tile, 1300)], memory(&tiled), &["1300"]),
         (
             "5 tiled, a longer one",
             &tiled,
             100,
-            vec![strided(tile, 4096)],
+            vec![strided(tile, 3072)],
             memory(&tiled),
-            &["4096 B", "2048 B", "no pitch of their own"],
+            &["3072 bytes", "1536 bytes", "no pitch of their own"],
         ),
         (
             "5 DCC, a longer one",
             &retile,
             100,
-            vec![strided(pixels, 4096), display, render],
+            vec![strided(pixels, 3072), display, render],
             memory(&retile),
-            &["4096 B", "2048 B", "DCC"],
+            &["3072 bytes", "1536 bytes", "DCC"],
         ),
         (
             "5 no modifier, a longer one",
             &shown,
             SIZE.1,
-            vec![strided(whole, 4096)],
+            vec![strided(whole, 3072)],
             memory(&shown),
-            &["4096 B", "2048 B"],
+            &["3072 bytes", "1536 bytes"],
         ),
         (
             "6 a plane missing",
@@ -159,7 +160,7 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
             SIZE.1,
             vec![pixels, strided(display, 1024), render],
             memory(&retile),
-            &["plane 1", "a stride of 1024 B", "a stride of 512 B"],
+            &["plane 1", "a stride of 1024 bytes", "a stride of 512 bytes"],
         ),
         (
             "8 past the end",
@@ -175,7 +176,7 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
             SIZE.1,
             vec![short(moved(whole, 4096), 4096)],
             memory(&shown),
-            &["a plane at 4096 B", "agreement on a modifier"],
+            &["a plane at 4096 bytes", "agreement on a modifier"],
         ),
     ];
     for (what, surface, height, planes, memory, says) in cases {
@@ -185,7 +186,7 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
         assert!(says.iter().all(|words| error.to_string().contains(words)), "{what}: {error}");
     }
     // A linear stride may be any multiple of the alignment.
-    let longer = alleged(&linear, 100, &[strided(row, 1536)], memory(&linear)).unwrap();
+    let longer = alleged(&linear, 100, &[rows(1536)], memory(&linear)).unwrap();
     assert!(longer.import_steps().contains(&Step::Stride(Bytes(1536))));
 }
 
