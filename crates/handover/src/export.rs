@@ -37,7 +37,7 @@ pub struct Exported {
 /// EXPLICIT_FLUSH if there is something unresolved, except that the layout stays. Every other export waits for nobody.
 ///
 /// What is dropped, a device decides by the flags alone; a chip of AMD's by the plan of its driver, which also knows displays
-/// ([`Options::display`](crate::Options)). Of that plan [`Exported::steps`] tells every step. Those on fast clears and on a display's DCC find
+/// ([`Options::display`](crate::Options::display)). Of that plan [`Exported::steps`] tells every step. Those on fast clears and on a display's DCC find
 /// nothing to do from the second export without EXPLICIT_FLUSH on: every submission ends with them by then.
 ///
 /// # Errors

@@ -197,12 +197,13 @@ impl Device {
         }
     }
 
-    /// What it makes of this format, the best first.
+    /// What it makes of this format, the best first; a display nothing.
     pub fn modifiers(self, format: Format) -> Vec<Modifier> {
         match self.profile {
             Profile::Plain | Profile::Driver => vec![Modifier::LINEAR],
             Profile::Blocks if blocks::supports(format) => vec![Modifier::SIM_BLOCKS, Modifier::LINEAR],
             Profile::Blocks => vec![Modifier::LINEAR],
+            Profile::Chip(_) if self.only_reads() => Vec::new(),
             Profile::Chip(chip) => chip.modifiers(format).collect(),
         }
     }
