@@ -51,6 +51,7 @@ fn a_chip_or_a_display_makes_it_another() {
     let multisampled = Texture { samples: 4, ..of(Level::Gfx9) };
     type Case = (&'static str, Texture, Compression, &'static [ExportFlags], Outcome, Reason, Resolve);
     const FLUSHED: ExportFlags = READ.union(FLUSH);
+    const WRITES: ExportFlags = WRITE.union(FLUSH);
     let (possible, promised) = (Compression::Possible, Compression::Promised);
     let (kept, dropped) = (Outcome::Kept, Outcome::Dropped);
     let cases: [Case; 9] = [
@@ -105,7 +106,7 @@ fn a_chip_or_a_display_makes_it_another() {
             "somebody renders into it already",
             scanout(Level::Gfx11),
             possible,
-            &[WRITE.union(FLUSH), READ],
+            &[WRITES, READ],
             kept,
             Reason::TooLate,
             Resolve::ByTracking,
