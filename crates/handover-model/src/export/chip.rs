@@ -1,4 +1,4 @@
-//! The decision of an export on a chip of AMD's: what AMDGPU's own [plan](super::amdgpu::plan) makes of the surface.
+//! The decision of an export on a chip of AMD's: what AMDGPU's own [`plan`] makes of the surface.
 //!
 //! The general [rule](super::decide) looks at the flags alone. Here the plan decides: it drops compression where the general rule keeps it
 //! (a front buffer, a display DCC that nobody would flush) and keeps it where that rule drops it (GFX11 and later write DCC from shaders).

@@ -190,18 +190,14 @@ impl Import<'_> {
             row,
             stride: own.stride,
         };
-        // Planes past the pixels lie where they do behind the first.
-        let behind = |layout: &Layout, first: Bytes| -> Vec<Plane> {
+        // Planes past the pixels, of which there is one then. The chip computes as if that began at 0.
+        let further = |layout: &Layout, from: Bytes| -> Vec<Plane> {
             let planes = layout.planes().iter().skip(self.format.planes().len());
-            planes
-                .map(|plane| {
-                    let offset = Bytes(plane.offset.get().wrapping_sub(first.get()));
-                    Plane { offset, stride: plane.stride }
-                })
-                .collect()
+            let place = |offset: Bytes| offset.checked_add(from).unwrap_or(Bytes(u64::MAX));
+            planes.map(|plane| Plane { offset: place(plane.offset), stride: plane.stride }).collect()
         };
         let (given, expected) = match self.by_modifier {
-            true => (behind(self.arrival.handed, told.offset), behind(&computed, own.offset)),
+            true => (further(self.arrival.handed, Bytes::ZERO), further(&computed, told.offset)),
             false => (Vec::new(), Vec::new()),
         };
         let surface = match (linear, rows.checked_sub(1)) {
