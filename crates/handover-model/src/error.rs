@@ -163,6 +163,13 @@ impl Error {
         self
     }
 
+    /// Says whose fault it is: what a caller may not ask is `Invalid`, and the same in what a peer sent is `Malformed`.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
     /// The stage that failed.
     pub fn stage(&self) -> Stage {
         self.0.stage

@@ -12,7 +12,8 @@ use crate::backend::memory::Memory;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::{Backend, Software};
-use crate::device::Device;
+use crate::device::amdgpu::Made;
+use crate::device::{Device, has_display_dcc};
 use crate::error::{Error, Kind, Result};
 use crate::import::{strangers, strangers_exports};
 use crate::negotiate::Agreement;
@@ -31,6 +32,8 @@ pub struct Options {
     pub compression: Compression,
     /// Where the memory comes from.
     pub backend: Arc<dyn Backend>,
+    /// What a display has to do with them.
+    pub display: Display,
     /// The least that must keep the holder of a READ handle from writing; `None`: whatever the memory gives.
     pub read_only: Option<ReadOnly>,
 }
@@ -44,9 +47,23 @@ impl Default for Options {
             cells: Cells::none(),
             compression: Compression::Possible,
             backend: Arc::new(Software),
+            display: Display::None,
             read_only: None,
         }
     }
+}
+
+/// What a display has to do with a surface. On chips of AMD's it decides what [`implicit`] makes, what metadata says, and what an export
+/// without EXPLICIT_FLUSH does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Display {
+    /// Nothing.
+    #[default]
+    None,
+    /// It can read the layout (Mesa: `is_displayable`).
+    CanRead,
+    /// The surface was made for it (`PIPE_BIND_SCANOUT`), and it may show it while it is drawn.
+    Scanout,
 }
 
 /// Makes surfaces of an agreement on a device.
@@ -100,7 +117,7 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
 /// # Ok::<(), handover::Error>(())
 /// ```
 pub fn implicit(device: Device, format: Format, extent: Extent, options: &Options) -> Result<Vec<Surface>> {
-    let Some(modifier) = device.implicit(format, options.compression) else {
+    let Some(modifier) = device.implicit(format, options.compression, options.display) else {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("a surface of {format} without a modifier"))
             .found(format!("device {device}"))
@@ -168,6 +185,12 @@ pub(crate) enum Shared {
 fn make(device: Device, layout: &Layout, shared: Shared, options: &Options) -> Result<Vec<Surface>> {
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
+    if has_display_dcc(layout.modifier()) && !options.cells.as_slice().is_empty() {
+        return Err(Error::new(Stage::Allocate, Kind::Unsupported)
+            .asked(format!("cells in a surface with {}", layout.modifier()))
+            .why("the compression data for a display is made of the whole surface, and two who draw side by side would both make it")
+            .help("a modifier without DCC_RETILE, or no cells"));
+    }
     check_class(options)?;
     let pool = Pool::create(options.surfaces)?;
     (0..options.surfaces).map(|index| make_one(device, layout, shared, options, &pool, index)).collect()
@@ -213,12 +236,16 @@ fn make_one(
         memory,
         pool: Arc::clone(pool),
         index,
-        exports: Exports { state: ExportState::new(compression), sealing, shared },
+        exports: Exports {
+            state: ExportState::new(compression),
+            sealing,
+            made: Made { display: options.display, shared },
+        },
     })?;
     if surface.0.memory.keeper().is_some() {
         surface.0.pool.leave_metadata_to_driver(index).map_err(|trouble| trouble.at(Stage::Allocate))?;
     }
-    surface.set_metadata(&device.describe(layout)?).map_err(|error| error.at(Stage::Allocate))?;
+    surface.set_metadata(&device.describe(layout, options.display)?).map_err(|error| error.at(Stage::Allocate))?;
     Ok(surface)
 }
 
@@ -238,5 +265,7 @@ pub(crate) fn produced(made: Produced) -> Result<Surface> {
     let Produced { device, layout, cells, memory, pool, index, exports } = made;
     let codec = device.own_codec(&layout)?;
     let side = Side::Producer(Mutex::new(exports));
-    Ok(Surface(Arc::new(Inner { pool, index, layout, handed: layout, cells, memory, device, codec, side })))
+    let import_steps = Vec::new();
+    let inner = Inner { pool, index, layout, handed: layout, cells, memory, device, codec, import_steps, side };
+    Ok(Surface(Arc::new(inner)))
 }

@@ -1,18 +1,19 @@
 //! Export: a surface and flags become a handle and a decision about compression. The flags are all the producer learns.
 
 pub use handover_model::export::amdgpu::Step;
-use handover_model::export::decide;
 use handover_model::wire::SurfaceMessage;
 use handover_model::{
     Access, Decision, ExportFlags, ExportState, Layout, Modifier, PlaneLayout, ReadOnly, Region, Resolve, Stage, Usage,
 };
 use handover_sys::file::{self, Reopen};
+use handover_sys::map::PixelsMut;
 
 use crate::acquire::line_up;
 use crate::allocate::Shared;
 use crate::backend::MemoryKind;
 use crate::deadline::Deadline;
-use crate::device::Codec;
+use crate::device::amdgpu::Planned;
+use crate::device::{Codec, tiled};
 use crate::error::{Error, Kind, Result, os};
 use crate::handle::Handle;
 use crate::lease::{Part, Parts, Share};
@@ -35,29 +36,35 @@ pub struct Exported {
 /// included, not beyond `deadline`, and makes earlier imports answer [`Kind::LayoutChanged`]. So does the first export without
 /// EXPLICIT_FLUSH if there is something unresolved, except that the layout stays. Every other export waits for nobody.
 ///
+/// What is dropped, a device decides by the flags alone; a chip of AMD's by the plan of its driver, which also knows displays
+/// ([`Options::display`](crate::Options::display)). Of that plan [`Exported::steps`] tells every step. Those on fast clears and on a display's DCC find
+/// nothing to do from the second export without EXPLICIT_FLUSH on: every submission ends with them by then.
+///
 /// # Errors
 /// [`Kind::Invalid`] for neither READ nor WRITE, or on an imported surface; [`Kind::Sealed`] and
 /// [`Kind::WritersPending`] by the surface's [`Writers`](crate::Writers); [`Kind::Timeout`].
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
     let writes = flags.contains(ExportFlags::WRITE);
-    let steps;
     // Whatever can refuse comes before the rewrite, which cannot be taken back.
     let handle = {
         let mut exports = producer(surface, "an export of")?;
-        let (state, decision) = decide(exports.state, flags)?;
-        steps = surface.0.device.export_steps(&exports.state, flags, &decision)?;
+        let planned = exports.plan(surface, flags)?;
         let handle = make_handle(surface, flags, &exports)?;
         surface.update_trailer()?;
         exports.sealing.admit(writes)?;
-        let rewrites = decision.changed || (decision.resolve_now && is_dirty(surface));
+        let rewrites = planned.decision.changed || (planned.decision.resolve_now && is_dirty(surface));
         if !rewrites {
-            exports.settle(surface, state);
+            exports.settle(surface, planned.state);
+            let (decision, steps) = planned.told();
             return Ok(Exported { handle, decision, steps });
         }
         handle
     };
     match rewrite(surface, flags, deadline) {
-        Ok(decision) => Ok(Exported { handle, decision, steps }),
+        Ok(planned) => {
+            let (decision, steps) = planned.told();
+            Ok(Exported { handle, decision, steps })
+        }
         Err(error) => {
             let mut exports = producer(surface, "an export of")?;
             exports.sealing.take_back(writes);
@@ -86,6 +93,10 @@ fn producer<'a>(surface: &'a Surface, what: &str) -> Result<std::sync::MutexGuar
 }
 
 impl Exports {
+    fn plan(&self, surface: &Surface, flags: ExportFlags) -> Result<Planned> {
+        surface.0.device.plan_export(&surface.0.layout, self.made, self.state, flags)
+    }
+
     fn settle(&mut self, surface: &Surface, state: ExportState) {
         self.state = state;
         if let Codec::Tiled(codec) = &surface.0.codec {
@@ -98,7 +109,7 @@ impl Exports {
 ///
 /// Decided again under that entry, and settled before it ends: whoever draws next already tracks what this export told the
 /// producer to track, and of several exports at once one drops the compression.
-fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Decision> {
+fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Planned> {
     let whole = Parts::One([Part::new(surface, Usage::Kernel, Region::WHOLE, false)]);
     let (share, mut waiting) = line_up(whole, deadline, Stage::Export)?;
     waiting.wait(&share, deadline, Stage::Export)?;
@@ -106,23 +117,44 @@ fn rewrite(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<
     let pixels = surface.0.memory.pixels_mut().ok_or_else(|| surface.0.memory.unreachable(Stage::Export))?;
     let bracket = surface.0.memory.begin(Access::Write)?;
     let mut exports = producer(surface, "an export of")?;
-    let (state, decision) = decide(exports.state, flags)?;
-    match &surface.0.codec {
-        Codec::Tiled(codec) if decision.changed => {
-            codec.decompress(&pixels)?;
-            surface.set_metadata(&surface.0.device.describe(&surface.0.layout.without_compression())?)?;
-            surface.0.pool.reservation().bump_content_generation(surface.0.index);
-        }
-        codec if decision.resolve_now => {
-            codec.resolve(&pixels)?;
-        }
-        _ => {}
+    let planned = exports.plan(surface, flags)?;
+    if let Codec::Tiled(codec) = &surface.0.codec {
+        planned.steps.iter().try_for_each(|step| carry_out(step, surface, &exports, codec, &pixels))?;
     }
-    exports.settle(surface, state);
+    exports.settle(surface, planned.state);
     drop(exports);
     drop(bracket);
     Share::end_last(share).map_err(|trouble| trouble.at(Stage::Export))?;
-    Ok(decision)
+    Ok(planned)
+}
+
+/// What a step does to a surface that nobody else uses.
+fn carry_out(
+    step: &Step,
+    surface: &Surface,
+    exports: &Exports,
+    codec: &tiled::Codec,
+    pixels: &PixelsMut<'_>,
+) -> Result<()> {
+    match step {
+        Step::DropDcc(_) => codec.decompress(pixels).map(drop),
+        Step::EliminateFastClears => codec.resolve(pixels).map(drop),
+        Step::RetileDisplayDcc => codec.retile(pixels).map(drop),
+        // Allocation wrote what holds until DCC is dropped. What stays, the decision says.
+        Step::WriteMetadata(_) if codec.is_compressed() => Ok(()),
+        Step::DccStays(..) => Ok(()),
+        // Of the first export too, if that is the one that dropped it.
+        Step::WriteMetadata(_) => {
+            let plain = surface.0.layout.without_compression();
+            surface.set_metadata(&surface.0.device.describe(&plain, exports.made.display)?)?;
+            surface.0.pool.reservation().bump_content_generation(surface.0.index);
+            Ok(())
+        }
+        // Surfaces have memory of their own, no CMASK, and the chips are older than GFX12.
+        Step::PlaneOnly | Step::Move(_) | Step::MoveUncompressed(_) | Step::DiscardCmask => {
+            Err(Error::new(Stage::Export, Kind::Unreachable).found(step.to_string()))
+        }
+    }
 }
 
 /// Is there something that only we know, now that we have begun to track? In this order: whatever ends from here on is
@@ -131,7 +163,7 @@ fn is_dirty(surface: &Surface) -> bool {
     match &surface.0.codec {
         Codec::Tiled(codec) => {
             codec.set_resolve(Resolve::ByTracking);
-            codec.is_dirty()
+            codec.is_dirty() || codec.is_stale()
         }
         Codec::Linear(_) | Codec::Opaque(_) => false,
     }
@@ -177,7 +209,7 @@ fn make_handle(surface: &Surface, flags: ExportFlags, exports: &Exports) -> Resu
             pool: inner.pool.identity().inode,
             index: inner.index,
             surfaces: inner.pool.surfaces(),
-            layout: told(surface, exports.shared)?,
+            layout: told(surface, exports.made.shared)?,
             memory: inner.memory.capacity(),
             cells: inner.cells.clone(),
             access: flags,

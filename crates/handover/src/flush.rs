@@ -1,8 +1,8 @@
 //! Flush: the producer makes the content readable for consumers who know only the metadata.
 //!
 //! What the metadata describes stays as it is: a consumer decodes compressed tiles. What only the producer knows (its
-//! private clear colour) is written out. A producer that promised no explicit flush does this by itself at the end of each
-//! submission; calling `flush` then finds nothing to do.
+//! private clear colour) is written out, and then what lags behind (compression data for a display) is brought up to date. A producer that
+//! promised no explicit flush does this by itself at the end of each submission; calling `flush` then finds nothing to do.
 
 use handover_model::{Access, Stage};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lease::Lease;
 use crate::surface::Surface;
 
-/// Resolves a surface inside the producer's WRITE lease. Gives how many tiles changed.
+/// Resolves a surface inside the producer's WRITE lease. Gives how many tiles changed, or bytes of a display's compression data.
 ///
 /// # Errors
 /// [`Kind::Invalid`]: not the producer, or the lease is not one to write all of this surface.
@@ -31,5 +31,5 @@ pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
     // What no CPU reaches, a device drew: its driver writes out what it keeps to itself when the queue gives the surface away.
     let Some(pixels) = surface.0.memory.pixels_mut() else { return Ok(0) };
     let _bracket = surface.0.memory.begin(Access::Write).map_err(|error| error.at(Stage::Flush))?;
-    surface.0.codec.resolve(&pixels).map_err(|error| error.at(Stage::Flush))
+    surface.0.codec.write_out(surface.0.device, &pixels).map_err(|error| error.at(Stage::Flush))
 }

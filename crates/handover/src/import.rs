@@ -1,23 +1,33 @@
 //! Import: a received handle is an allegation; what passes every check here becomes a surface.
 //!
 //! First what cannot block on anything a stranger may send (the seals of a memfd), only then sizes, mappings, contents.
+//!
+//! On a chip of AMD's the import of an image that the chip can make follows its driver's steps ([`Surface::import_steps`]): the layout is
+//! computed here, from the modifier or, without one, the metadata; stride and further planes have to be those, and all of it has to end within
+//! the buffer. Of the driver's rule two things are refused that it lets through: it takes a plane that begins elsewhere, without a modifier,
+//! for linear, which is a guess; and it rewrites the producer's metadata where DCC for a display came without the promise of a flush, which
+//! an honest export has dropped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use handover_model::{Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Stage};
+pub use handover_model::import::amdgpu::Step;
+use handover_model::{
+    Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Resolve, Stage,
+};
 use handover_sys::file;
 use handover_sys::memfd::{self, Seals};
 
-use crate::allocate::{Produced, Shared, produced};
+use crate::allocate::{Display, Produced, Shared, produced};
 use crate::backend::linux::{self, Amdgpu, Card, KmsHandle};
 use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::received;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::trailer;
-use crate::device::Device;
+use crate::device::amdgpu::{Arrival, Made};
+use crate::device::{Codec, Device};
 use crate::error::{Error, Kind, Result};
 use crate::handle::Handle;
 use crate::surface::{Exports, Inner, Side, Surface};
@@ -43,7 +53,7 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
     if message.index >= message.surfaces {
         return refused(format!("index {}", message.index), "the pool has no such surface");
     }
-    let may_write = message.access.contains(ExportFlags::WRITE);
+    let may_write = message.access.contains(ExportFlags::WRITE) && !device.only_reads();
     if !may_write && message.read_only == ReadOnly::Sealed && !is_sealed(pixels.as_fd()) {
         return refused("pixels that anybody may still write".into(), "the handle says they are sealed");
     }
@@ -70,7 +80,13 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
         // Whatever cannot be read without it is refused by the decoder.
         (None, None) => Metadata::default(),
     };
-    let (codec, layout) = device.decoder(&message.layout, &metadata)?;
+    let (memory_size, flags) = (message.memory, message.access);
+    let arrival = Arrival { handed: &message.layout, metadata: &metadata, memory: memory_size, flags };
+    let (codec, layout, import_steps) = device.decoder(&arrival)?;
+    if let (Codec::Tiled(codec), true) = (&codec, may_write) {
+        // Nobody flushes for a consumer, so what it draws is written out when its submission ends.
+        codec.set_resolve(Resolve::ByTracking);
+    }
     Ok(Surface(Arc::new(Inner {
         pool,
         index: message.index,
@@ -80,8 +96,10 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
         memory,
         device,
         codec,
+        import_steps,
         side: Side::Consumer {
             read_only: message.read_only,
+            flags,
             may_write,
             content_generation: AtomicU64::new(content_generation),
         },
@@ -94,9 +112,12 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
 /// # Errors
 /// [`Kind::Unsupported`]: what the producer writes now cannot be decoded here. Nothing to do for the producer itself.
 pub fn refresh(surface: &Surface) -> Result<()> {
-    let Side::Consumer { content_generation, .. } = &surface.0.side else { return Ok(()) };
+    let Side::Consumer { content_generation, flags, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
-    let (codec, layout) = surface.0.device.decoder(&surface.0.handed, &surface.metadata()?)?;
+    let metadata = surface.metadata()?;
+    let memory = surface.0.memory.capacity();
+    let arrival = Arrival { handed: &surface.0.handed, metadata: &metadata, memory, flags: *flags };
+    let (codec, layout, _) = surface.0.device.decoder(&arrival)?;
     if layout != surface.0.layout && layout != surface.0.layout.without_compression() {
         return Err(Error::new(Stage::Import, Kind::Unsupported)
             .asked(format!("another look at a surface of {}", surface.0.layout.modifier()))
@@ -178,7 +199,8 @@ pub(crate) fn strangers_exports(memory: &Memory, writers: Writers) -> Exports {
     let class =
         if file::is_writable(memory.file()).unwrap_or(true) { ReadOnly::Unenforced } else { ReadOnly::Descriptor };
     let sealing = Sealing::new(writers, class, memory.kind());
-    Exports { state: ExportState::new(Compression::None), sealing, shared: Shared::ByModifier }
+    let made = Made { display: Display::None, shared: Shared::ByModifier };
+    Exports { state: ExportState::new(Compression::None), sealing, made }
 }
 
 /// The metadata of pixels of which only the descriptor arrived, through a carrier that knows nothing of handover. `None`:

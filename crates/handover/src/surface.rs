@@ -4,17 +4,20 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use handover_model::import::amdgpu::Step;
 use handover_model::reservation::{self, Entry};
-use handover_model::{Access, Bytes, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
+use handover_model::{
+    Access, Bytes, Cells, ExportFlags, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage,
+};
 use handover_sys::file::Identity;
 
-use crate::allocate::Shared;
 use crate::backend::Order;
 use crate::backend::linux::amdgpu;
 use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::software::pool::Pool;
 use crate::backend::software::reservation::Trouble;
 use crate::backend::software::sealing::Sealing;
+use crate::device::amdgpu::Made;
 use crate::device::{Codec, Device};
 use crate::error::{Error, Kind, Result};
 
@@ -36,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) device: Device,
     /// How this side reads and writes the pixels.
     pub(crate) codec: Codec,
+    /// What the import did by the rules of the device's own driver.
+    pub(crate) import_steps: Vec<Step>,
     pub(crate) side: Side,
 }
 
@@ -45,7 +50,7 @@ pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
     /// Imported it. `content_generation`: the one that its codec was made for.
-    Consumer { read_only: ReadOnly, may_write: bool, content_generation: AtomicU64 },
+    Consumer { read_only: ReadOnly, flags: ExportFlags, may_write: bool, content_generation: AtomicU64 },
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.
@@ -53,7 +58,7 @@ pub(crate) enum Side {
 pub(crate) struct Exports {
     pub(crate) state: ExportState,
     pub(crate) sealing: Sealing,
-    pub(crate) shared: Shared,
+    pub(crate) made: Made,
 }
 
 /// What a surface is, to those who compare: never a descriptor number, which is recycled.
@@ -126,6 +131,12 @@ impl Surface {
     /// Is this the producer's side?
     pub fn is_producer(&self) -> bool {
         matches!(self.0.side, Side::Producer(_))
+    }
+
+    /// What the driver of a chip of AMD's did at the import of this side, in order, each step with its reason
+    /// ([`import`](mod@crate::import)). Empty on the producer's side, for byte buffers, and on other devices.
+    pub fn import_steps(&self) -> &[Step] {
+        &self.0.import_steps
     }
 
     /// What keeps holders of a READ handle from writing.

@@ -51,7 +51,20 @@ pub(super) fn write(text: &mut String) {
             decoder.name(),
             reads(decoder, &known).len(),
         );
+        if let Some(display) = device.display() {
+            let _ = writeln!(
+                text,
+                "    its display, {}, shows {} of what it makes",
+                display.name(),
+                shown(device, display).len()
+            );
+        }
     }
+}
+
+/// What a chip makes and its display reads.
+fn shown(device: Device, display: Device) -> Vec<Modifier> {
+    device.modifiers(FORMAT).into_iter().filter(|modifier| display.reads(*modifier)).collect()
 }
 
 pub(super) fn value() -> Value {
@@ -76,6 +89,7 @@ pub(super) fn value() -> Value {
             })).collect::<Value>(),
             "reads": reads(device),
             "reads_with_decoder": reads(device.with_decoder()),
+            "shown_by_display": device.display().map(|display| -> Value { numbers(shown(device, display)) }),
         })
     };
     Device::simulated().map(device).collect()

@@ -212,7 +212,7 @@ impl Default for Device {
 }
 
 impl Device {
-    /// All that a file can name: simulated devices, the same with decoders, then `vulkan`.
+    /// All that a file can name: simulated devices, the same with decoders, the displays of chips, then `vulkan`.
     pub fn all() -> impl Iterator<Item = Self> {
         let decoders = handover::Device::simulated().map(handover::Device::with_decoder);
         let simulated = handover::Device::simulated()
@@ -221,7 +221,8 @@ impl Device {
                 _ => [Some(device), None],
             })
             .flatten();
-        simulated.chain(decoders).map(Self::Simulated).chain([Self::Vulkan])
+        let displays = handover::Device::simulated().filter_map(handover::Device::display);
+        simulated.chain(decoders).chain(displays).map(Self::Simulated).chain([Self::Vulkan])
     }
 
     /// The word of the file.

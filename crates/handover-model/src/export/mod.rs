@@ -13,9 +13,11 @@
 //!
 //! Source: the description of AMDGPU buffer sharing that Marek Olšák posted to dri-devel in October 2016, and Mesa 25.0.7,
 //! `si_texture.c:si_texture_get_handle`. Simpler than the latter where that depends on the generation of the chip: [`amdgpu`] has
-//! that rule to the letter, [`flush`] what its flush writes out, [`interop`] the versions and errors of OpenGL to OpenCL.
+//! that rule to the letter, [`chip`] the decision it amounts to, [`flush`] what its flush writes out, [`interop`] the versions and errors of
+//! OpenGL to OpenCL.
 
 pub mod amdgpu;
+pub mod chip;
 pub mod flush;
 pub mod interop;
 
@@ -156,6 +158,16 @@ pub enum Reason {
     AlreadyDropped,
     /// The modifier promises compression.
     ModifierPromises,
+    /// On a chip: no flush is promised, and the surface was made for a display, which may show it while it is drawn.
+    FrontBuffer,
+    /// On a chip: no flush is promised, and the display has a compression plane of its own, which would go stale.
+    StaleDisplayDcc,
+    /// On a chip: it should be dropped, and somebody has it already who could not be told.
+    TooLate,
+    /// On a chip: whoever writes it compresses too.
+    ConsumerCompresses,
+    /// On a chip: a debug option forbids compression in exports.
+    Debug,
 }
 
 impl fmt::Display for Reason {
@@ -166,6 +178,11 @@ impl fmt::Display for Reason {
             Self::ReadOnlyConsumer => "every consumer only reads",
             Self::ModifierPromises => "its modifier promises compression, and every consumer agreed on it",
             Self::AlreadyDropped => "an earlier export dropped it, and dropping is for good",
+            Self::FrontBuffer => "no flush is promised, and a display may show it while it is drawn",
+            Self::StaleDisplayDcc => "no flush is promised, and the display's own compression plane would go stale",
+            Self::TooLate => "somebody has it already who could not be told",
+            Self::ConsumerCompresses => "whoever writes it on this chip compresses too",
+            Self::Debug => "a debug option forbids compression in exports",
         })
     }
 }
@@ -236,19 +253,7 @@ impl fmt::Display for Decision {
 /// # Ok::<(), handover_model::Error>(())
 /// ```
 pub fn decide(state: ExportState, flags: ExportFlags) -> Result<(ExportState, Decision)> {
-    let refused =
-        |why: &'static str| Error::new(Stage::Export, Kind::Invalid).asked(format!("an export with {flags}")).why(why);
-    if !ExportFlags::all().contains(flags) {
-        return Err(refused("it has flags that do not exist").help("READ, WRITE, EXPLICIT_FLUSH"));
-    }
-    if !flags.intersects(ExportFlags::READ | ExportFlags::WRITE) {
-        return Err(refused("a consumer that neither reads nor writes needs no handle").help("READ, WRITE, or both"));
-    }
-
-    let promise = ExportFlags::EXPLICIT_FLUSH;
-    let promised = flags.contains(promise) && (state.exports == 0 || state.flags.contains(promise));
-    let mut merged = state.flags | flags;
-    merged.set(promise, promised);
+    let merged = admit(&state, flags)?;
     let writes = flags.contains(ExportFlags::WRITE);
     let compressible = state.compression != Compression::None;
     let promised_by_modifier = state.compression == Compression::Promised;
@@ -274,4 +279,21 @@ pub fn decide(state: ExportState, flags: ExportFlags) -> Result<(ExportState, De
         resolve_now: resolve == Resolve::ByTracking && state.resolve() != Resolve::ByTracking,
     };
     Ok((after, decision))
+}
+
+/// The flags of all exports with this one, which is refused if they mean nothing.
+fn admit(state: &ExportState, flags: ExportFlags) -> Result<ExportFlags> {
+    let refused =
+        |why: &'static str| Error::new(Stage::Export, Kind::Invalid).asked(format!("an export with {flags}")).why(why);
+    if !ExportFlags::all().contains(flags) {
+        return Err(refused("it has flags that do not exist").help("READ, WRITE, EXPLICIT_FLUSH"));
+    }
+    if !flags.intersects(ExportFlags::READ | ExportFlags::WRITE) {
+        return Err(refused("a consumer that neither reads nor writes needs no handle").help("READ, WRITE, or both"));
+    }
+    let promise = ExportFlags::EXPLICIT_FLUSH;
+    let promised = flags.contains(promise) && (state.exports == 0 || state.flags.contains(promise));
+    let mut merged = state.flags | flags;
+    merged.set(promise, promised);
+    Ok(merged)
 }

@@ -225,9 +225,10 @@ fn check_planes((given, expected): (&[Plane], &[Plane])) -> Result<()> {
         return Err(refused(format!("{} planes past the first", given.len()))
             .why(format!("the modifier has {}", expected.len())));
     }
-    match given.iter().zip(expected).find(|(given, expected)| given != expected) {
-        Some((given, expected)) => {
-            Err(refused(format!("a plane at {} with a stride of {}", given.offset, given.stride))
+    let different = (1..).zip(given.iter().zip(expected)).find(|(_, (given, expected))| given != expected);
+    match different {
+        Some((index, (given, expected))) => {
+            Err(refused(format!("plane {index} at {} with a stride of {}", given.offset, given.stride))
                 .why(format!("the modifier puts it at {} with a stride of {}", expected.offset, expected.stride)))
         }
         None => Ok(()),

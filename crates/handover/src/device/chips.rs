@@ -3,17 +3,14 @@
 //! Layouts, tiling words and blocks are the real ones. What is ours is the content of compression data (see [`tiled`](super::tiled)),
 //! which no vendor documents: a real chip of the same kind could not read it.
 
-use handover_model::export::amdgpu::{HandleUsage, Request, Step, Texture, plan};
 use handover_model::metadata::amdgpu::{
     BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
     TilingWord, VENDOR, from_modifier,
 };
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
-use handover_model::{
-    Bytes, Compression, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage, Word,
-};
+use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
 
-use super::is_compressed;
+use super::{has_display_dcc, is_compressed};
 use crate::error::{Error, Kind, Result};
 
 /// A chip.
@@ -27,6 +24,8 @@ pub(super) struct Chip {
     pub(super) pci_id: u16,
     /// What it makes, the best first. LINEAR comes last, whatever else there is.
     modifiers: &'static [Modifier],
+    /// What it makes for a display by itself, of formats that it compresses; otherwise the best that its display reads.
+    for_display: Option<Modifier>,
     /// Rows of a linear surface begin at multiples of this.
     pub(super) linear_stride: Bytes,
     driver: Driver,
@@ -43,8 +42,8 @@ enum Driver {
     Nouveau,
 }
 
-/// Modifiers of AMD's: of those in Mesa 25.0.7, `ac_surface.c:ac_get_supported_modifiers`, in its order, the ones without a second DCC
-/// for a display, which nobody here has.
+/// Modifiers of AMD's: those of Mesa 25.0.7, `ac_surface.c:ac_get_supported_modifiers`, in its order. The display of Vega10 reads no DCC
+/// at all: of GFX9, only Raven and Renoir have a second DCC for it (`ac_gpu_info.c`: `use_display_dcc_with_retile_blit`).
 pub(super) static VEGA10: Chip = Chip {
     name: "vega10",
     product: "AMD Vega10, GFX9",
@@ -58,6 +57,7 @@ pub(super) static VEGA10: Chip = Chip {
         Modifier(0x0200_0000_0000_0a01),
         Modifier(0x0200_0000_0000_0901),
     ],
+    for_display: None,
     linear_stride: Bytes(256),
     driver: Driver::Amdgpu(Level::Gfx9, 0x2a11_4042),
 };
@@ -67,7 +67,15 @@ pub(super) static NAVI21: Chip = Chip {
     product: "AMD Navi21, GFX10.3",
     vendor_id: VENDOR,
     pci_id: 0x73bf,
-    modifiers: &[Modifier(0x0200_0000_2096_bb03), Modifier(0x0200_0000_2080_1b03), Modifier(0x0200_0000_0000_0901)],
+    modifiers: &[
+        Modifier(0x0200_0000_2096_bb03),
+        Modifier(0x0200_0000_2096_7b03),
+        Modifier(0x0200_0000_2093_7b03),
+        Modifier(0x0200_0000_2080_1b03),
+        Modifier(0x0200_0000_0000_0901),
+    ],
+    // Blocks of 64 bytes, which a display needs for large images, whatever the size is.
+    for_display: Some(Modifier(0x0200_0000_2093_7b03)),
     linear_stride: Bytes(256),
     driver: Driver::Amdgpu(Level::Gfx10_3, 0x0000_0444),
 };
@@ -79,6 +87,7 @@ pub(super) static TIGERLAKE: Chip = Chip {
     vendor_id: 0x8086,
     pci_id: 0x9a49,
     modifiers: &[Modifier(0x0100_0000_0000_0006), Modifier(0x0100_0000_0000_0002), Modifier(0x0100_0000_0000_0001)],
+    for_display: None,
     linear_stride: Bytes(64),
     driver: Driver::I915,
 };
@@ -97,6 +106,7 @@ pub(super) static TURING: Chip = Chip {
         Modifier(0x0300_0000_0060_6011),
         Modifier(0x0300_0000_0060_6010),
     ],
+    for_display: None,
     linear_stride: Bytes(256),
     driver: Driver::Nouveau,
 };
@@ -109,6 +119,27 @@ impl Chip {
     pub(super) fn modifiers(&self, format: Format) -> impl Iterator<Item = Modifier> + '_ {
         let own = self.modifiers.iter().copied().filter(move |modifier| self.carries(*modifier, format));
         own.chain([Modifier::LINEAR])
+    }
+
+    /// What it makes of this format for a display by itself, the best first.
+    pub(super) fn for_display(&self, format: Format) -> impl Iterator<Item = Modifier> + '_ {
+        let first = self.for_display.into_iter().filter(move |modifier| self.carries(*modifier, format));
+        first.chain(self.modifiers(format).filter(|modifier| self.shows(*modifier)))
+    }
+
+    /// Does its display read this? Of DCC only what was made for a display.
+    pub(super) fn shows(&self, modifier: Modifier) -> bool {
+        self.makes(modifier) && (!is_compressed(modifier) || has_display_dcc(modifier))
+    }
+
+    /// Is its display simulated? What displays of other vendors read is not known here.
+    pub(super) const fn has_display(&self) -> bool {
+        matches!(self.driver, Driver::Amdgpu(..))
+    }
+
+    /// Did a chip of this kind write the metadata?
+    pub(super) fn wrote(&self, metadata: &Metadata) -> bool {
+        metadata.block.header().is_some_and(|header| (header.vendor_id, header.pci_id) == (self.vendor_id, self.pci_id))
     }
 
     /// Does it make this at all?
@@ -129,10 +160,10 @@ impl Chip {
         }
     }
 
-    /// What its driver writes about a surface of this layout.
-    pub(super) fn describe(&self, layout: &Layout) -> Result<Metadata> {
+    /// What its driver writes about a surface of this layout. `scanout`: it is for a display.
+    pub(super) fn describe(&self, layout: &Layout, scanout: bool) -> Result<Metadata> {
         match &self.driver {
-            Driver::Amdgpu(level, _) => self.amdgpu(*level, layout),
+            Driver::Amdgpu(level, _) => self.amdgpu(*level, layout, scanout),
             Driver::I915 => Ok(i915_word(layout).map_or_else(Metadata::default, |word| self.with_word(word))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
         }
@@ -144,19 +175,6 @@ impl Chip {
             Driver::Amdgpu(level, _) => Some(Reader { pci_id: self.pci_id, level }),
             Driver::I915 | Driver::Nouveau => None,
         }
-    }
-
-    /// What its driver does at an export, if it is AMDGPU.
-    pub(super) fn export_steps(&self, before: &ExportState, flags: ExportFlags) -> Result<Option<Vec<Step>>> {
-        let Driver::Amdgpu(level, _) = self.driver else { return Ok(None) };
-        let texture = Texture {
-            constant_encode: AmdChip::of(self.pci_id).and_then(AmdChip::constant_encode).unwrap_or(false),
-            dcc: before.is_compressed(),
-            modifier_with_dcc: before.compression() == Compression::Promised,
-            ..Texture::new(level)
-        };
-        let earlier = (before.exports() > 0).then(|| HandleUsage::from(before.flags()));
-        Ok(Some(plan(&texture, earlier, &Request::new(flags.into()))?.steps))
     }
 
     /// Its register GB_ADDR_CONFIG, if it has one.
@@ -185,7 +203,7 @@ impl Chip {
         Header { vendor_id: self.vendor_id, pci_id: self.pci_id, version: 1, flags: 0 }
     }
 
-    fn amdgpu(&self, level: Level, layout: &Layout) -> Result<Metadata> {
+    fn amdgpu(&self, level: Level, layout: &Layout, scanout: bool) -> Result<Metadata> {
         let (Some((format, extent)), Some(pixels)) = (layout.format().zip(layout.extent()), layout.plane(0)) else {
             // A buffer has no image to describe.
             return Ok(Metadata { block: self.header().alone(), ..Metadata::default() });
@@ -202,11 +220,14 @@ impl Chip {
         let element = format.planes().first().map_or(1, |plane| plane.bytes_per_element.get().max(1));
         let pitch = u32::try_from(pixels.stride.get() / element).map_err(|_| unfit("the stride is too long".into()))?;
         let modifier = layout.modifier();
-        let dcc = layout.plane(1).filter(|_| layout.has_compression());
-        let plane = dcc.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
-        let word = from_modifier(level, modifier, Some(texel), plane, false)?;
+        let has_dcc = layout.has_compression();
+        let display_dcc = has_dcc && has_display_dcc(modifier);
+        let first = layout.plane(1).filter(|_| has_dcc);
+        let plane = first.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
+        // The word tells of the display's DCC where there is one, the block of the renderer's.
+        let word = from_modifier(level, modifier, Some(texel), plane, scanout || display_dcc)?;
         let tiling = word.swizzle().map_or(0, |swizzle| swizzle.mode());
-        let dcc = match dcc {
+        let dcc = match if display_dcc { layout.plane(2) } else { first } {
             None => Dcc::default(),
             Some(dcc) => Dcc {
                 enabled: true,

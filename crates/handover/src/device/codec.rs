@@ -1,9 +1,10 @@
 //! How pixels lie in memory, for one side of a surface.
 
+use handover_model::export::flush::Pass;
 use handover_model::{Access, Bytes, Elements, Layout, Modifier, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 
-use super::{linear, tiled};
+use super::{Device, linear, tiled};
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
 
@@ -77,13 +78,19 @@ impl Codec {
         }
     }
 
-    /// Writes out what the metadata does not describe. Gives how many tiles changed.
-    pub(crate) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
-        match self {
-            // The driver of a real device writes out what its metadata does not describe.
-            Self::Linear(_) | Self::Opaque(_) => Ok(0),
-            Self::Tiled(codec) => codec.resolve(pixels),
-        }
+    /// Writes out what the metadata does not describe, by the passes that the driver of `device` has for it. Gives how many blocks changed.
+    pub(crate) fn write_out(&self, device: Device, pixels: &PixelsMut<'_>) -> Result<u32> {
+        // The driver of a real device writes out what its metadata does not describe.
+        let Self::Tiled(codec) = self else { return Ok(0) };
+        device.passes(codec).into_iter().try_fold(0, |changed, pass| {
+            Ok(changed
+                + match pass {
+                    Pass::EliminateFastClears => codec.resolve(pixels)?,
+                    Pass::RetileDisplayDcc => codec.retile(pixels)?,
+                    // Simulated surfaces have one sample.
+                    Pass::DecompressFmask => 0,
+                })
+        })
     }
 
     /// The end of a WRITE submission: a producer that tracks resolves now.
@@ -95,7 +102,7 @@ impl Codec {
             // A refused bracket cannot be told here; without it a device might see less, the CPUs see everything.
             let _bracket = surface.0.memory.begin(Access::Write);
             // Only bytes of our own mapping are touched; there is nothing that could refuse.
-            let _ = codec.resolve(&pixels);
+            let _ = self.write_out(surface.0.device, &pixels);
         }
     }
 }

@@ -7,11 +7,10 @@
 //!    linear. The image of the block is that of the handle.
 //! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
 //!    memory, and its compression data has to begin where the block says.
-//! 3. On the chip that wrote it, the block is read by that chip's own rule ([`amdgpu::read`]); its compression is kept as it says.
+//! 3. On the chip that wrote it, the chip's own rule follows ([`amdgpu`](super::amdgpu)); its compression is kept as the block says.
 //! 4. On another device, only what is not compressed is read.
 
 use handover_model::layout::Constraints;
-use handover_model::metadata::amdgpu::{self, Caller, ImageType, Outcome, Reader};
 use handover_model::metadata::registry::{Query, Registry};
 use handover_model::{Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
 
@@ -33,10 +32,8 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
     }
     let bytes = format.planes().first().map_or(0, |plane| plane.bytes_per_element.get());
     // The chip, if it is one of this kind that wrote the metadata.
-    let own = match (device.profile, metadata.block.header()) {
-        (Profile::Chip(chip), Some(header)) => {
-            Some(chip).filter(|chip| (header.vendor_id, header.pci_id) == (chip.vendor_id, chip.pci_id))
-        }
+    let own = match device.profile {
+        Profile::Chip(chip) => Some(chip).filter(|chip| chip.wrote(metadata)),
         _ => None,
     };
     let parameters: Vec<_> = own
@@ -73,6 +70,8 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
     let computed = Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(alleged)?;
     let computed = match computed.plane(0) {
         Some(pixels) if pixels.stride == whole.stride => computed,
+        // The chip's own rule says which strides it takes, and names the one it wants.
+        _ if own.is_some_and(|chip| chip.reader().is_some()) => return Ok(computed),
         _ => {
             let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
             Layout::tiled(format, extent, modifier, constraints).map_err(alleged)?
@@ -83,9 +82,6 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
             .found(format!("{} at a stride of {}", whole.size, whole.stride))
             .why(format!("{modifier} for {format} {extent} needs {}", computed.size())));
     }
-    if let Some(reader) = own.and_then(|chip| chip.reader()) {
-        check(&reader, &computed, whole.size, metadata)?;
-    }
     Ok(computed)
 }
 
@@ -93,30 +89,4 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
 fn rows_of(format: Format, handle: &Layout, stride: Bytes) -> Bytes {
     let rows = handle.extent().and_then(|extent| format.plane_extent(0, extent)).map_or(0, |(_, rows)| rows);
     stride.checked_mul(rows.into()).unwrap_or(Bytes(u64::MAX))
-}
-
-/// The rule of the chip itself about its own metadata: does the block agree with what was computed?
-fn check(reader: &Reader, computed: &Layout, buffer: Bytes, metadata: &Metadata) -> Result<()> {
-    let Some(extent) = computed.extent() else { return Ok(()) };
-    let caller = Caller {
-        modifier: None,
-        offset: Bytes::ZERO,
-        width: extent.width().get(),
-        height: extent.height().get(),
-        levels: 1,
-        samples: 1,
-        image: ImageType::D2,
-        buffer,
-        surface: computed.plane(0).unwrap_or_default().size,
-        dcc: computed.plane(1).unwrap_or_default().size,
-    };
-    let reading = amdgpu::read(reader, &caller, metadata.word, metadata.block.stored()).accepted()?;
-    let expected = computed.plane(1).filter(|_| computed.has_compression()).map(|plane| plane.offset);
-    match (reading.outcome, reading.dcc_offset) {
-        (Outcome::Keep, Some(found)) if Some(found) == expected => Ok(()),
-        (Outcome::None, None) if expected.is_none() => Ok(()),
-        (outcome, _) => Err(Error::new(Stage::Import, Kind::Malformed)
-            .found(format!("metadata of AMDGPU: {outcome}, compression data at {:?}", reading.dcc_offset))
-            .why(format!("the layout has it at {expected:?}"))),
-    }
 }

@@ -3,33 +3,38 @@
 //! A device is what a vendor's driver is to a real surface: it knows which layouts it can make, which of other devices'
 //! layouts it can read, what it writes into the metadata, and how pixels lie in memory.
 
+pub(crate) mod amdgpu;
 mod chips;
 mod codec;
 mod implicit;
 mod linear;
 mod maps;
 mod offers;
+mod states;
 pub(crate) mod tiled;
 
 use std::fmt;
 
-use handover_model::export::amdgpu::Step;
+use handover_model::import::amdgpu::Step;
 use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as simulated;
-use handover_model::{
-    Bytes, Compression, Decision, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage,
-};
+use handover_model::modifier::Parsed;
+use handover_model::{Bytes, Compression, Format, Header, Layout, Metadata, Modifier, Stage};
 
+use crate::allocate::Display;
 use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
+use amdgpu::Arrival;
 use chips::Chip;
 pub(crate) use codec::{At, Codec, opaque, outside};
+use tiled::Engine;
 
 /// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     profile: Profile,
+    engine: Engine,
     /// Can it read the layout of `blocks`, with its compression, besides its own?
     decodes_blocks: bool,
     /// Can it read whatever a modifier determines, of any vendor? Not what is compressed.
@@ -67,11 +72,36 @@ impl Device {
     pub const DRIVER: Self = Self::of(Profile::Driver);
 
     const fn of(profile: Profile) -> Self {
-        Self { profile, decodes_blocks: false, decodes_determined: false, config: None, flipped: None }
+        let engine = Engine::Renderer;
+        Self { profile, engine, decodes_blocks: false, decodes_determined: false, config: None, flipped: None }
     }
 
     const fn chip(chip: &'static Chip) -> Self {
         Self::of(Profile::Chip(chip))
+    }
+
+    /// The display of this chip: it makes nothing and writes nothing, and of compressed layouts reads those that have DCC for a display, by
+    /// that DCC, as somebody left it. `None` where no display is simulated: for what is no chip of AMD's.
+    ///
+    /// ```
+    /// use handover::{Device, Format};
+    /// let display = Device::NAVI21.display().unwrap();
+    /// let read = Device::NAVI21.modifiers(Format::XRGB8888).into_iter().filter(|modifier| display.reads(*modifier));
+    /// assert_eq!(read.filter(|modifier| modifier.parse().unwrap().is_compressed()).count(), 2);
+    /// assert_eq!((display.name(), Device::TURING.display()), ("navi21+display".into(), None));
+    /// ```
+    pub const fn display(self) -> Option<Self> {
+        match self.profile {
+            Profile::Chip(chip) if chip.has_display() => {
+                Some(Self { engine: Engine::Display, ..Self::of(self.profile) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Does it only read?
+    pub(crate) const fn only_reads(self) -> bool {
+        matches!(self.engine, Engine::Display)
     }
 
     /// The same device, whose driver has learnt to read the layout of `blocks`.
@@ -114,10 +144,12 @@ impl Device {
     }
 
     /// The simulated device of this name: "plain", "blocks", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
-    /// [a decoder](Self::with_decoder); "plain+blocks": [that of blocks](Self::with_blocks_decoder).
+    /// [a decoder](Self::with_decoder); with "+display", [its display](Self::display); "plain+blocks":
+    /// [that of blocks](Self::with_blocks_decoder).
     pub fn from_name(name: &str) -> Option<Self> {
         let plain = [Self::PLAIN.with_blocks_decoder()];
-        let all = Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain);
+        let displays = Self::simulated().filter_map(Self::display);
+        let all = Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain).chain(displays);
         all.into_iter().find(|device| device.name() == name)
     }
 
@@ -141,7 +173,8 @@ impl Device {
         };
         let blocks = if self.decodes_blocks && self.profile != Profile::Blocks { "+blocks" } else { "" };
         let decode = if self.decodes_determined { "+decode" } else { "" };
-        format!("{profile}{blocks}{decode}")
+        let display = if self.only_reads() { "+display" } else { "" };
+        format!("{profile}{blocks}{decode}{display}")
     }
 
     /// What it stands for, in a few words: "AMD Vega10, GFX9".
@@ -164,22 +197,30 @@ impl Device {
         }
     }
 
-    /// What it makes of this format, the best first.
+    /// What it makes of this format, the best first; a display nothing.
     pub fn modifiers(self, format: Format) -> Vec<Modifier> {
         match self.profile {
             Profile::Plain | Profile::Driver => vec![Modifier::LINEAR],
             Profile::Blocks if blocks::supports(format) => vec![Modifier::SIM_BLOCKS, Modifier::LINEAR],
             Profile::Blocks => vec![Modifier::LINEAR],
+            Profile::Chip(_) if self.only_reads() => Vec::new(),
             Profile::Chip(chip) => chip.modifiers(format).collect(),
         }
     }
 
     /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
-    /// best without compression.
-    pub(crate) fn implicit(self, format: Format, compression: Compression) -> Option<Modifier> {
-        let (Profile::Chip(chip), [_]) = (self.profile, format.planes()) else { return None };
-        let mut own = chip.modifiers(format);
-        own.find(|modifier| chip.tells(*modifier) && (compression != Compression::None || !is_compressed(*modifier)))
+    /// best without compression; for a display, of those that its display reads.
+    pub(crate) fn implicit(self, format: Format, compression: Compression, display: Display) -> Option<Modifier> {
+        let (Profile::Chip(chip), [_], Engine::Renderer) = (self.profile, format.planes(), self.engine) else {
+            return None;
+        };
+        let fits = |modifier: &Modifier| {
+            chip.tells(*modifier) && (compression != Compression::None || !is_compressed(*modifier))
+        };
+        match display {
+            Display::CanRead | Display::Scanout if chip.has_display() => chip.for_display(format).find(fits),
+            _ => chip.modifiers(format).find(fits),
+        }
     }
 
     /// Can it make surfaces with this modifier?
@@ -187,7 +228,7 @@ impl Device {
         match self.profile {
             Profile::Plain | Profile::Driver => modifier == Modifier::LINEAR,
             Profile::Blocks => matches!(modifier, Modifier::LINEAR | Modifier::SIM_BLOCKS),
-            Profile::Chip(chip) => chip.makes(modifier),
+            Profile::Chip(chip) => !self.only_reads() && chip.makes(modifier),
         }
     }
 
@@ -197,6 +238,7 @@ impl Device {
             (Modifier::LINEAR, _) => true,
             (Modifier::SIM_BLOCKS, profile) => self.decodes_blocks || profile == Profile::Blocks,
             (_, Profile::Driver) => true,
+            (_, Profile::Chip(chip)) if self.only_reads() => chip.shows(modifier),
             (_, Profile::Chip(chip)) if chip.makes(modifier) => true,
             _ => self.decodes_determined && is_determined(modifier),
         }
@@ -214,10 +256,10 @@ impl Device {
         if self.is_simulated() { Cpu::Needed } else { Cpu::IfPossible }
     }
 
-    /// The metadata this device writes for a new surface.
-    pub(crate) fn describe(self, layout: &Layout) -> Result<Metadata> {
+    /// The metadata this device writes for a surface with this layout.
+    pub(crate) fn describe(self, layout: &Layout, display: Display) -> Result<Metadata> {
         if let Profile::Chip(chip) = self.profile {
-            return chip.describe(layout);
+            return chip.describe(layout, display != Display::None);
         }
         let block = match simulated::BlocksMetadata::of(layout, tiled::DEFAULT_CLEAR) {
             Some(blocks) => blocks.encode()?,
@@ -229,19 +271,18 @@ impl Device {
 
     /// How to read a surface of another producer: from its modifier and metadata, or not at all. Never by guessing.
     ///
-    /// With the codec, the layout as the metadata has it: compression may have been dropped since the handle was made.
-    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<(Codec, Layout)> {
-        let from_metadata;
-        let layout = match layout.modifier() {
-            Modifier::INVALID if self.is_simulated() => {
-                from_metadata = implicit::layout(self, layout, metadata)?;
-                &from_metadata
-            }
-            _ => layout,
+    /// With the codec, the layout as the metadata has it (compression may have been dropped since the handle was made), and what the
+    /// driver of a chip of AMD's did for it.
+    pub(crate) fn decoder(self, arrival: &Arrival<'_>) -> Result<(Codec, Layout, Vec<Step>)> {
+        let Arrival { handed, metadata, .. } = arrival;
+        let layout = match handed.modifier() {
+            Modifier::INVALID if self.is_simulated() => &implicit::layout(self, handed, metadata)?,
+            _ => *handed,
         };
         let modifier = layout.modifier();
+        let steps = self.plan_import(arrival, layout)?;
         if modifier == Modifier::LINEAR {
-            return Ok((Codec::Linear(*layout), *layout));
+            return Ok((Codec::Linear(*layout), *layout, steps));
         }
         if !self.reads(modifier) {
             return Err(self.refusal(modifier, metadata));
@@ -253,7 +294,7 @@ impl Device {
                 .why("a compressed layout has a plane of compression data, and one of pixels"));
         }
         let (layout, clear) = match self.profile {
-            Profile::Driver => return Ok((Codec::Opaque(modifier), *layout)),
+            Profile::Driver => return Ok((Codec::Opaque(modifier), *layout, steps)),
             _ if modifier == Modifier::SIM_BLOCKS => {
                 let blocks = simulated::BlocksMetadata::decode(&metadata.block)?;
                 (blocks.apply(layout)?, blocks.clear_colour)
@@ -262,9 +303,9 @@ impl Device {
         };
         let codec = match self.flipped {
             Some(bit) if !self.makes(modifier) => tiled::Codec::with_flipped_bit(&layout, bit)?,
-            _ => tiled::Codec::of(&layout, clear)?,
+            _ => tiled::Codec::of(&layout, clear, self.engine)?,
         };
-        Ok((Codec::Tiled(codec), layout))
+        Ok((Codec::Tiled(codec), layout, steps))
     }
 
     fn refusal(self, modifier: Modifier, metadata: &Metadata) -> Error {
@@ -274,6 +315,9 @@ impl Device {
             .asked(format!("an import of {modifier} on device {self}"))
             .found(format!("content of {producer}"));
         match is_compressed(modifier) {
+            true if self.only_reads() => refusal
+                .why("compressed: a display reads no DCC but what was made for it")
+                .help("negotiate a modifier with DCC_RETILE that it shows, or one without compression"),
             true => refusal
                 .why("compressed: its producer has to resolve it first, nobody else knows the compression")
                 .help("negotiate a modifier without compression"),
@@ -283,27 +327,12 @@ impl Device {
         }
     }
 
-    /// What the driver of a chip of AMD's does at an export with these flags; the general rule has decided, and the two agree.
-    pub(crate) fn export_steps(
-        self,
-        before: &ExportState,
-        flags: ExportFlags,
-        decision: &Decision,
-    ) -> Result<Vec<Step>> {
-        let Profile::Chip(chip) = self.profile else { return Ok(Vec::new()) };
-        let Some(steps) = chip.export_steps(before, flags)? else { return Ok(Vec::new()) };
-        if steps.iter().any(|step| matches!(step, Step::DropDcc(_))) == decision.changed {
-            return Ok(steps);
-        }
-        Err(Error::new(Stage::Export, Kind::Unreachable).found(format!("{steps:?} where {decision}")))
-    }
-
     /// How the producer itself reads and writes a surface it made.
     pub(crate) fn own_codec(self, layout: &Layout) -> Result<Codec> {
         match layout.modifier() {
             Modifier::LINEAR => Ok(Codec::Linear(*layout)),
             modifier if self.profile == Profile::Driver => Ok(Codec::Opaque(modifier)),
-            _ => tiled::Codec::of(layout, tiled::DEFAULT_CLEAR).map(Codec::Tiled),
+            _ => tiled::Codec::of(layout, tiled::DEFAULT_CLEAR, Engine::Renderer).map(Codec::Tiled),
         }
     }
 }
@@ -311,6 +340,14 @@ impl Device {
 /// Are pixels of this modifier valid only after somebody resolved them?
 pub(crate) fn is_compressed(modifier: Modifier) -> bool {
     modifier.parse().is_ok_and(|parsed| parsed.is_compressed())
+}
+
+/// Has it compression data twice, once for a display?
+pub(crate) fn has_display_dcc(modifier: Modifier) -> bool {
+    match modifier.parse() {
+        Ok(Parsed::Amd(amd)) => amd.dcc.is_some_and(|dcc| dcc.retile),
+        _ => false,
+    }
 }
 
 /// Does the modifier alone say where every pixel is?

@@ -3,6 +3,7 @@
 use handover_model::negotiate::{Offer, OfferEntry, SurfaceUsages};
 use handover_model::{Bytes, Format, Modifier};
 
+use super::tiled::Engine;
 use super::{Device, Profile};
 
 /// Rows that begin on a cache line: what simulated devices ask of linear surfaces that stand for no chip.
@@ -28,7 +29,8 @@ impl Device {
 
     /// What it reads of this format, the best first: a plain reader that can decode more still prefers linear.
     fn readable(self, format: Format) -> Vec<Modifier> {
-        let own = self.modifiers(format);
+        // Of a display, those of its chip.
+        let own = Self { engine: Engine::Renderer, ..self }.modifiers(format);
         let foreign = Self::simulated().flat_map(|device| device.modifiers(format));
         let mut all: Vec<Modifier> = Vec::new();
         for modifier in own.into_iter().chain(foreign).filter(|modifier| self.reads(*modifier)) {

@@ -5,34 +5,48 @@
 //!
 //! Clearing is fast and private: it marks blocks as cleared and keeps the colour in the producer. What a consumer would
 //! make of such a block is the metadata's clear colour, which never changes. *Resolving* therefore turns cleared blocks into
-//! single-colour ones, which describe themselves. That is all `flush` does, and why leaving it out shows.
+//! single-colour ones, which describe themselves.
+//!
+//! Some layouts have the compression data twice: the one that is drawn by, and one for a display, which lags behind until it is *retiled*
+//! from the first. Resolving and retiling are all that `flush` does, and why leaving it out shows.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use handover_model::layout::blocks::CompressionState;
-use handover_model::{Bytes, Elements, Layout, Modifier, Resolve, Stage};
+use handover_model::{Bytes, Elements, Layout, Resolve, Stage};
 use handover_sys::map::{Pixels, PixelsMut};
 use handover_sys::tiles::{TileMap, Window};
 
+use super::states::{BLOCK, States, broken};
 use super::{At, maps, outside};
 use crate::error::{Error, Kind, Result};
 
 /// The clear colour in the metadata of every surface: opaque black, as XRGB8888 and ARGB8888 have it.
 pub(crate) const DEFAULT_CLEAR: u32 = 0xff00_0000;
 
-/// What one byte of compression data describes.
-const BLOCK: usize = 256;
+/// By which compression data a side reads, where a layout has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Engine {
+    /// What draws and samples: by its own, which it keeps up to date.
+    Renderer,
+    /// What scans out: by the display's, as somebody left it.
+    Display,
+}
 
 /// How one side of a tiled surface reads and writes it.
 #[derive(Debug)]
 pub(crate) struct Codec {
     planes: Vec<Plane>,
     states: Option<States>,
+    /// The display's, where there is one and this side draws.
+    display: Option<States>,
     compressed: AtomicBool,
     /// The colour of cleared blocks: the producer's private one, or for a consumer that of the metadata.
     clear: AtomicU32,
     /// Has a block been cleared since the last resolve?
     dirty: AtomicBool,
+    /// Has a block changed its state since the display's were made?
+    stale: AtomicBool,
     tracking: AtomicBool,
 }
 
@@ -44,37 +58,35 @@ pub(super) struct Plane {
     pub(super) map: TileMap,
 }
 
-/// Where the compression data of plane 0 is.
-#[derive(Debug, Clone, Copy)]
-struct States {
-    begin: usize,
-    blocks: usize,
-}
-
 impl Codec {
-    pub(crate) fn of(layout: &Layout, clear: u32) -> Result<Self> {
-        Self::over(maps::of(layout)?, layout, clear)
+    pub(crate) fn of(layout: &Layout, clear: u32, engine: Engine) -> Result<Self> {
+        Self::over(maps::of(layout)?, layout, clear, engine)
     }
 
     /// A codec that inverts one bit of every address, to show that this shows. What is compressed never has it.
     pub(super) fn with_flipped_bit(layout: &Layout, bit: u32) -> Result<Self> {
-        Self::over(maps::with_flipped_bit(layout, bit)?, layout, DEFAULT_CLEAR)
+        Self::over(maps::with_flipped_bit(layout, bit)?, layout, DEFAULT_CLEAR, Engine::Renderer)
     }
 
-    fn over(planes: Vec<Plane>, layout: &Layout, clear: u32) -> Result<Self> {
-        let states = if layout.has_compression() { Some(States::of(layout)?) } else { None };
+    fn over(planes: Vec<Plane>, layout: &Layout, clear: u32, engine: Engine) -> Result<Self> {
+        let (states, display) = match (States::of(layout)?, engine) {
+            ((_, Some(display)), Engine::Display) => (Some(display), None),
+            (both, _) => both,
+        };
         Ok(Self {
             planes,
             states,
+            display,
             compressed: AtomicBool::new(states.is_some()),
             clear: AtomicU32::new(clear),
             dirty: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
             tracking: AtomicBool::new(false),
         })
     }
 
     pub(super) fn is_tracking(&self) -> bool {
-        self.tracking.load(Ordering::SeqCst) && self.is_dirty()
+        self.tracking.load(Ordering::SeqCst) && (self.is_dirty() || self.is_stale())
     }
 
     /// Is the compression plane in use?
@@ -91,9 +103,19 @@ impl Codec {
         self.dirty.load(Ordering::SeqCst)
     }
 
+    /// Has it compression data for a display, in use?
+    pub(crate) fn has_display(&self) -> bool {
+        self.display.is_some() && self.is_compressed()
+    }
+
+    /// Has a block changed its state since those for the display were made?
+    pub(crate) fn is_stale(&self) -> bool {
+        self.has_display() && self.stale.load(Ordering::SeqCst)
+    }
+
     /// What an export decided.
     pub(crate) fn set_resolve(&self, resolve: Resolve) {
-        // Sequentially consistent, as `dirty`: an export stores this and looks at that, the end of a submission the other
+        // Sequentially consistent, as `dirty` and `stale`: an export stores this and looks at that, the end of a submission the other
         // way round, and one of the two must see the other.
         self.tracking.store(resolve == Resolve::ByTracking, Ordering::SeqCst);
     }
@@ -163,6 +185,7 @@ impl Codec {
                     self.expand(plane, states, pixels, known)?;
                 }
             }
+            self.drawn();
         }
         if pixels.tile(plane.begin, &plane.map, window, from, from.len()) {
             return Ok(());
@@ -195,6 +218,7 @@ impl Codec {
             return Err(incomplete(at, from.len()));
         }
         let Some(states) = self.states().filter(|_| plane == 0) else { return Ok(()) };
+        self.drawn();
         let mut content = [0; BLOCK];
         for block in 0..states.blocks {
             if !pixels.read(own.begin + block * BLOCK, &mut content) {
@@ -227,6 +251,7 @@ impl Codec {
         if let Some(states) = self.states() {
             self.clear.store(pixel, Ordering::Relaxed);
             self.dirty.store(true, Ordering::SeqCst);
+            self.drawn();
             return (0..states.blocks).try_for_each(|block| states.set(pixels, block, CompressionState::Cleared));
         }
         let row = element.repeat(own.map.width());
@@ -234,7 +259,7 @@ impl Codec {
     }
 
     /// Turns cleared blocks into single-colour ones. Gives how many.
-    pub(super) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
+    pub(crate) fn resolve(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
         let (Some(states), Some(plane)) = (self.states(), self.planes.first()) else { return Ok(0) };
         let mut resolved = 0;
         for block in 0..states.blocks {
@@ -246,7 +271,35 @@ impl Codec {
             }
         }
         self.dirty.store(false, Ordering::Relaxed);
+        if resolved > 0 {
+            self.drawn();
+        }
         Ok(resolved)
+    }
+
+    /// Makes the display's compression data of the renderer's. Gives for how many blocks it differed.
+    ///
+    /// Whoever draws does so under a lease of the whole surface ([`allocate`](crate::allocate()) sees to that), and so does who calls this.
+    pub(crate) fn retile(&self, pixels: &PixelsMut<'_>) -> Result<u32> {
+        let (Some(from), Some(to)) = (self.states(), self.display) else { return Ok(0) };
+        let mut retiled = 0;
+        for block in 0..from.blocks {
+            let state = from.get(&pixels.as_pixels(), block)?;
+            // What a peer scribbled there is made right as well.
+            if to.get(&pixels.as_pixels(), block).ok() != Some(state) {
+                to.set(pixels, block, state)?;
+                retiled += 1;
+            }
+        }
+        self.stale.store(false, Ordering::Relaxed);
+        Ok(retiled)
+    }
+
+    /// The display's compression data lags behind from here on.
+    fn drawn(&self) {
+        if self.display.is_some() {
+            self.stale.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Stores every pixel and gives up the compression plane. Gives how many blocks were not stored before.
@@ -301,48 +354,6 @@ impl Plane {
     }
 }
 
-impl States {
-    /// Where they are. What a peer alleges of the two planes is compared with what the layout makes of them.
-    fn of(layout: &Layout) -> Result<Self> {
-        let refused = |why: String| {
-            Error::new(Stage::Import, Kind::Malformed)
-                .asked(format!("the compression data of {}", layout.modifier()))
-                .why(why)
-        };
-        let (Some(pixels), Some(states)) = (layout.plane(0), layout.plane(1)) else {
-            return Err(refused("it has no plane of it".into()));
-        };
-        let bytes = match layout.modifier() {
-            Modifier::SIM_BLOCKS => pixels.size,
-            _ => layout.placed(0)?.size(),
-        };
-        let blocks = Bytes(bytes.get().div_ceil(BLOCK as u64));
-        if pixels.size < bytes || states.size < blocks {
-            let (found, wanted) = (pixels.size, states.size);
-            return Err(refused(format!("the planes have {found} and {wanted}; they need {bytes} and {blocks}")));
-        }
-        if pixels.end().is_none_or(|end| end > states.offset) {
-            return Err(refused("it begins inside the pixels".into()));
-        }
-        let fits = |bytes: Bytes| usize::try_from(bytes.get()).map_err(|_| refused("no memory reaches so far".into()));
-        Ok(Self { begin: fits(states.offset)?, blocks: fits(blocks)? })
-    }
-
-    fn get(&self, pixels: &Pixels<'_>, block: usize) -> Result<CompressionState> {
-        let byte = pixels.get_u8(self.begin + block).filter(|_| block < self.blocks);
-        CompressionState::from_byte(byte.ok_or_else(|| broken(block))?)
-    }
-
-    fn set(&self, pixels: &PixelsMut<'_>, block: usize, state: CompressionState) -> Result<()> {
-        if pixels.set_u8(self.begin + block, state.byte()) { Ok(()) } else { Err(broken(block)) }
-    }
-}
-
 fn incomplete(at: At, length: usize) -> Error {
     outside(at, Bytes(length as u64)).help("pass an image that has every row of the plane")
-}
-
-/// The layout was checked against the memory at import: a block outside is our bug.
-fn broken(block: usize) -> Error {
-    Error::new(Stage::Access, Kind::Unreachable).found(format!("block {block} outside its surface"))
 }
