@@ -73,6 +73,8 @@ fn simulated_devices_follow_and_say_so() {
     // The layout of another vendor, with a decoder only.
     let reads = |member: &str| navi21[member].as_array().unwrap().contains(&"0x0100000000000002".into());
     assert_eq!((reads("reads"), reads("reads_with_decoder")), (false, true));
+    // DCC for the renderer alone is not the display's.
+    assert_eq!(navi21["shown_by_display"].as_array().unwrap().len() + 1, modifiers.len());
 
     let text = devices(&[]);
     let (_, simulated) = text.split_once("Simulated devices (test doubles").unwrap();

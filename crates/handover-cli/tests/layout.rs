@@ -45,6 +45,12 @@ fn compressed_layouts_list_the_planes_of_their_data() {
         serde_json::from_str(&said(&["--modifier", "0x0100000000000006", "--size", "302x106", "--json"])).unwrap();
     assert_eq!(value["planes"][0]["compressed"], true);
     assert_eq!(value["planes"][0]["planes"][1], json!({ "offset": 196_608, "stride": 192, "size": 768 }));
+    let retile = said(&["--modifier", "0x0200000020937b03", "--size", "1920x1080"]);
+    for expected in
+        ["data 1, a display's: 49152 bytes from 8847360 on", "data 2, the renderer's: 49152 bytes from 8896512"]
+    {
+        assert!(retile.contains(expected), "{expected}: {retile}");
+    }
 }
 
 #[test]

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 const BOLD: Style = Style::new().bold();
 
+/// The vendor of `drm_fourcc.h` whose compressed layouts may have their data twice.
+const AMD: u8 = 0x02;
+
 /// An image and its planes.
 pub(super) struct Report {
     pub(super) modifier: Modifier,
@@ -63,9 +66,16 @@ impl Report {
             line("compressed", "the pixels are valid after their device has resolved them".into());
             match plane.planes() {
                 Ok(planes) => {
+                    // AMD keeps DCC twice where a display has its own.
+                    let twice = self.modifier.vendor() == AMD && planes.len() > 2;
                     for (index, plane) in planes.iter().enumerate().skip(1) {
                         let (offset, stride, size) = (plane.offset.get(), plane.stride.get(), plane.size.get());
-                        line("", format!("data {index}: {size} bytes from {offset} on, stride {stride}"));
+                        let of = match (twice, index) {
+                            (false, _) => "",
+                            (true, 1) => ", a display's",
+                            (true, _) => ", the renderer's",
+                        };
+                        line("", format!("data {index}{of}: {size} bytes from {offset} on, stride {stride}"));
                     }
                 }
                 Err(error) => line("", error.to_string()),
