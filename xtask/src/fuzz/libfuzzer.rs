@@ -41,7 +41,7 @@ impl Program {
             .status()
             .map_err(|error| format!("cargo does not start: {error}"))?;
         if !built.success() {
-            return Err("its program does not build; libFuzzer needs a C++ compiler (apt-get install g++)".into());
+            return Err("its program does not build: see above. (libFuzzer itself is C++: apt-get install g++)".into());
         }
         Ok(Self { name, path: made.join(host).join("release").join(name) })
     }
@@ -58,7 +58,7 @@ impl Program {
         let began = Instant::now();
         let status = self.run(
             Command::new(&self.path)
-                .args([&format!("-max_total_time={}", plan.seconds), &format!("-seed={}", plan.seed as u32)])
+                .args([&format!("-max_total_time={}", plan.seconds), &format!("-seed={}", plan.seed)])
                 .args([LONGEST, "-print_final_stats=1", "-reload=0", "-use_value_profile=1"])
                 .args(LIMITS)
                 .arg(format!("-exact_artifact_path={}", finding.display()))
@@ -93,29 +93,15 @@ impl Program {
         format!("{why}\n  input: {}\n  kept as {}", hex.join(" "), kept.display())
     }
 
-    /// Makes `into` the fewest of all these inputs that reach every branch. Gives how many.
-    pub(super) fn grow(&self, from: &[&Path], into: &Path) -> Result<usize, String> {
-        let failed = |error: std::io::Error| format!("{}: {error}", into.display());
-        let fewest = root().join(MADE).join("fewest").join(self.name);
-        if fewest.exists() {
-            fs::remove_dir_all(&fewest).map_err(failed)?;
-        }
-        fs::create_dir_all(&fewest).map_err(failed)?;
+    /// Adds the fewest inputs of `from` to a corpus that reach what it does not. None that is there goes. Gives how many files there are.
+    pub(super) fn grow(&self, corpus: &Path, from: &[&Path]) -> Result<usize, String> {
         let status = self
-            .run(Command::new(&self.path).args(["-set_cover_merge=1", LONGEST]).args(LIMITS).arg(&fewest).args(from))?;
+            .run(Command::new(&self.path).args(["-set_cover_merge=1", LONGEST]).args(LIMITS).arg(corpus).args(from))?;
         if !status.success() {
             return Err(format!("libFuzzer ended with {status}; see {}", self.log().display()));
         }
-        let mut files = 0;
-        fs::remove_dir_all(into).and_then(|()| fs::create_dir_all(into)).map_err(failed)?;
-        for entry in fewest.read_dir().map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            // By content: the first of the digits that libFuzzer names it with.
-            let name: String = entry.file_name().to_string_lossy().chars().take(12).collect();
-            fs::copy(entry.path(), into.join(format!("{name}.bin"))).map_err(failed)?;
-            files += 1;
-        }
-        Ok(files)
+        let files = corpus.read_dir().map_err(|error| format!("{}: {error}", corpus.display()))?;
+        Ok(files.count())
     }
 
     fn run(&self, command: &mut Command) -> Result<ExitStatus, String> {

@@ -31,8 +31,7 @@ pub(crate) fn help() -> String {
         "usage: cargo xtask fuzz [TARGET…] [--seconds N] [--seed S] [--grow]\n\nChanges known inputs and keeps what reaches new branches, by \
          libFuzzer (a C++ compiler builds it). A panic, a broken property,\nan input that takes 10 s and one that takes 1 GiB are findings: the \
          input is made as small as it gets, printed and kept in\n{MADE}; put it into the corpus once it is fixed.\n\n  --seconds  how long \
-         for each target: {} if not given\n  --seed     what the changes are drawn from: the time if not given\n  --grow     afterwards make \
-         the corpus in {COMMITTED} the\n             fewest of all inputs known that reach every branch\n\ntargets, all of them if none is \
+         for each target: {} if not given\n  --seed     what the changes are drawn from: the time if not given\n  --grow     afterwards add to the corpus in {COMMITTED} the fewest inputs\n             that reach what it does not\n\ntargets, all of them if none is \
          given:\n{}\nexit status: 0 no finding, 1 a finding\n",
         plan::USUAL,
         targets.collect::<String>()
@@ -63,7 +62,7 @@ fn fuzz(target: &Target, plan: &Plan) -> Result<(), String> {
     let report = program.fuzz(plan, &[&folders.found, &folders.committed, &folders.golden])?;
     println!("fuzz {}: {report}, no finding, seed {}", target.name, plan.seed);
     if plan.grow {
-        let files = program.grow(&[&folders.committed, &folders.golden, &folders.found], &folders.committed)?;
+        let files = program.grow(&folders.committed, &[&folders.golden, &folders.found])?;
         println!("fuzz {}: {files} files in the corpus", target.name);
     }
     Ok(())

@@ -93,8 +93,22 @@ fn read_folder(root: &Path, below: &str, files: &mut BTreeMap<String, String>) -
     Ok(())
 }
 
+/// What the workspace is built with, and then what the programs that fuzz it need besides: nothing else asks whether their lock file holds.
 fn packages() -> Result<Vec<Package>, String> {
-    let text = ask_cargo(&["metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET])?;
+    let mut packages = packages_of("Cargo.toml")?;
+    for package in packages_of("fuzz/Cargo.toml")? {
+        if packages.iter().all(|known| known.name != package.name) {
+            // The rules for members are for the members of the workspace.
+            packages.push(Package { member: false, ..package });
+        }
+    }
+    Ok(packages)
+}
+
+fn packages_of(manifest: &str) -> Result<Vec<Package>, String> {
+    let platform = ["--filter-platform", TARGET];
+    let question = ["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest];
+    let text = ask_cargo(&[&question[..], &platform[..]].concat())?;
     let metadata: Value = serde_json::from_str(&text).map_err(|e| format!("cargo metadata: {e}"))?;
     let described = list(&metadata, "packages")?;
     let members: BTreeSet<&str> = list(&metadata, "workspace_members")?.iter().filter_map(Value::as_str).collect();

@@ -5,48 +5,36 @@ use handover_model::metadata::amdgpu::{Dcc, Description, Level};
 use handover_model::{BLOCK_BYTES, Block};
 
 use super::input::Input;
-use super::{holds, way};
+use super::{holds, said};
 
-pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
+pub(super) fn run(bytes: &[u8]) -> Result<(), String> {
     let mut input = Input::new(bytes);
     let level = input.one_of(&Level::ALL).unwrap_or(Level::Gfx6);
     let stored = input.rest();
     let block = match Block::new(stored) {
         Ok(block) => block,
-        Err(error) => {
-            return holds(stored.len() > BLOCK_BYTES, || error.to_string()).map(|()| "too long".into());
-        }
+        Err(error) => return holds(stored.len() > BLOCK_BYTES, || error.to_string()),
     };
-    let form = Form::of(&block);
+    let _ = Form::of(&block);
     let _ = (PalBlock::fields(&block, Some(level)).len(), PalBlock::decode(&block));
     let decoded = match Description::decode(level, &block) {
         Ok(decoded) => decoded,
-        Err(error) => return Ok(format!("{level} {form:?} {}", way(&error.to_string()))),
+        Err(error) => return said(&error),
     };
     holds(!decoded.fields(&block).is_empty(), || "no fields".into())?;
     let header = block.header().ok_or_else(|| "a description without a header".to_owned())?;
     let flags = if header.version == 3 { header.flags & 3 } else { 0 };
-    let encoded = decoded.encode_version(header.version, flags);
-    let went = match encoded {
-        Ok(encoded) => {
-            let again = Description::decode(level, &encoded).map_err(|error| format!("encoded: {error}"))?;
-            let mut decoded = decoded.clone();
-            let dcc = &mut decoded.descriptor.dcc;
-            if !dcc.enabled && level < Level::Gfx12 {
-                // Writers leave out what qualifies DCC where there is none.
-                *dcc = Dcc { offset: dcc.offset, ..Dcc::default() };
-            }
-            holds(again == decoded, || format!("{decoded:?}\nencoded and decoded is\n{again:?}"))?;
-            "encodes".to_owned()
-        }
-        Err(error) => way(&error.to_string()),
+    let _ = decoded.descriptor.texel_format();
+    let encoded = match decoded.encode_version(header.version, flags) {
+        Ok(encoded) => encoded,
+        Err(error) => return said(&error),
     };
-    let image = &decoded.descriptor;
-    let levels = decoded.level_offsets.len().min(2);
-    Ok(format!(
-        "{level} {form:?} {} {} {levels} {} {flags} {went}",
-        image.image,
-        image.dcc.enabled,
-        image.texel_format().is_some()
-    ))
+    let again = Description::decode(level, &encoded).map_err(|error| format!("encoded: {error}"))?;
+    let mut decoded = decoded;
+    let dcc = &mut decoded.descriptor.dcc;
+    if !dcc.enabled && level < Level::Gfx12 {
+        // Writers leave out what qualifies DCC where there is none.
+        *dcc = Dcc { offset: dcc.offset, ..Dcc::default() };
+    }
+    holds(again == decoded, || format!("{decoded:?}\nencoded and decoded is\n{again:?}"))
 }

@@ -6,12 +6,12 @@ use handover_model::layout::tiling::{
 use handover_model::{Bytes, Elements, Modifier};
 
 use super::input::Input;
-use super::{holds, way};
+use super::{holds, said};
 
 /// Images of so many elements are looked at as a whole.
 const SMALL: u64 = 1 << 12;
 
-pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
+pub(super) fn run(bytes: &[u8]) -> Result<(), String> {
     let mut input = Input::new(bytes);
     let modifier = Modifier(input.number());
     let element = Bytes(1 << (input.byte() % 6));
@@ -24,13 +24,13 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
     let parameters = parameters(&mut input);
     let tiling = match Tiling::of(modifier, element, &parameters) {
         Ok(tiling) => tiling,
-        Err(error) => return Ok(way(&error.to_string().replace(&modifier.to_string(), ""))),
+        Err(error) => return said(&error),
     };
-    let went = format!("{tiling} {}", stride.is_some());
+    said(&tiling)?;
     let _ = (tiling.write_unit(), tiling.bits().map(<[_]>::len));
     let placed = match tiling.place(Elements(width), height, stride) {
         Ok(placed) => placed,
-        Err(error) => return Ok(way(&error.to_string())),
+        Err(error) => return said(&error),
     };
     let _ = placed.planes();
     for x in [0, 1, width / 3, width / 2, width - 1] {
@@ -42,7 +42,7 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
     if u64::from(width) * u64::from(height) <= SMALL {
         apart(&placed)?;
     }
-    Ok(went)
+    Ok(())
 }
 
 /// Small ones more often than large ones.

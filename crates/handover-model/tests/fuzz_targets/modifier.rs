@@ -3,18 +3,18 @@
 use handover_model::Modifier;
 
 use super::input::Input;
-use super::{holds, way};
+use super::{holds, said};
 
-pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
+pub(super) fn run(bytes: &[u8]) -> Result<(), String> {
     let mut input = Input::new(bytes);
     let modifier = Modifier(input.number());
-    let mut went = format!("{:?} ", modifier.vendor_name());
+    let _ = modifier.vendor_name();
     match modifier.parse() {
         Ok(parsed) => {
             holds(parsed.modifier() == modifier, || format!("{:#x} parses as {parsed:?}", modifier.0))?;
-            went += &way(&modifier.to_string());
+            said(&modifier)?;
         }
-        Err(error) => went += &way(&error.to_string()),
+        Err(error) => said(&error)?,
     }
     for field in modifier.fields() {
         let value = field.value(modifier);
@@ -32,10 +32,10 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
     {
         match text.parse::<Modifier>() {
             Ok(read) => shown_reads_back(read)?,
-            Err(error) => went += &way(&error.to_string().replace(text, "")),
+            Err(error) => said(&error)?,
         }
     }
-    Ok(went)
+    Ok(())
 }
 
 fn shown_reads_back(modifier: Modifier) -> Result<(), String> {

@@ -7,7 +7,7 @@ use handover_model::metadata::registry::{Query, Registry};
 use handover_model::{Block, Bytes, Metadata, Modifier, Word};
 
 use super::input::Input;
-use super::{holds, way};
+use super::{holds, said};
 
 /// One of every level, and one that nobody knows.
 const CHIPS: [u16; 12] =
@@ -15,7 +15,7 @@ const CHIPS: [u16; 12] =
 const DRIVERS: [Option<&str>; 8] =
     [None, Some("amdgpu"), Some("radeon"), Some("i915"), Some("nouveau"), Some("tegra"), Some("vc4"), Some("msm")];
 
-pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
+pub(super) fn run(bytes: &[u8]) -> Result<(), String> {
     let mut input = Input::new(bytes);
     let level = input.one_of(&Level::ALL).unwrap_or(Level::Gfx6);
     let pci_id = input.one_of(&CHIPS).unwrap_or_default();
@@ -43,8 +43,8 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
         let ends = offset.checked_add(caller.dcc);
         holds(ends.is_some_and(|end| end <= caller.buffer), || format!("DCC at {offset} in {}", caller.buffer))?;
     }
-    let mut went = format!("{level} {driver:?} {outcome} ");
-    let Ok(block) = Block::new(stored) else { return Ok(went) };
+    said(&outcome)?;
+    let Ok(block) = Block::new(stored) else { return Ok(()) };
 
     let metadata = Metadata { word, block };
     let config = ChipConfig::parse(level, register).ok();
@@ -52,8 +52,8 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
         Producer { pci_id: Some(pci_id), level: Some(level), config, constant_encode: Some(false), plain_image: true };
     for bytes_per_element in [None, Some(Bytes(4))] {
         match determine(&metadata, None, bytes_per_element, &producer) {
-            Ok(determined) => went += &format!("{:?} ", determined.compressed),
-            Err(error) => went += &way(&error.to_string()),
+            Ok(determined) => drop(determined),
+            Err(error) => said(&error)?,
         }
     }
     let parameters = [("pci_id", u64::from(pci_id)), ("gb_addr_config", u64::from(register))];
@@ -61,14 +61,12 @@ pub(super) fn run(bytes: &[u8]) -> Result<String, String> {
     match Registry::new().identify(&query) {
         Ok((name, decoded)) => {
             holds(!decoded.summary.is_empty(), || format!("{name} says nothing"))?;
-            went += name;
             // What msm keeps is whatever user space put there.
             if let (Ok(modifier), true) = (&decoded.modifier, name != "msm") {
                 modifier.parse().map_err(|error| format!("{name} gives {:#x}: {error}", modifier.0))?;
-                went += "modifier";
             }
         }
-        Err(error) => went += &way(&error.to_string()),
+        Err(error) => said(&error)?,
     }
-    Ok(went)
+    Ok(())
 }
