@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use handover_model::metadata::registry::Registry;
 use handover_model::reservation::{self, Entry};
 use handover_model::{Access, Bytes, Cells, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage};
 use handover_sys::file::Identity;
@@ -44,8 +45,8 @@ pub(crate) struct Inner {
 pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
-    /// Imported it. `content_generation`: the one that its codec was made for.
-    Consumer { read_only: ReadOnly, may_write: bool, content_generation: AtomicU64 },
+    /// Imported it. `content_generation`: the one that its codec was made for. `registry`: who said what the metadata means.
+    Consumer { read_only: ReadOnly, may_write: bool, content_generation: AtomicU64, registry: Arc<Registry> },
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.

@@ -2,9 +2,9 @@
 //!
 //! # Contract
 //!
-//! 1. The word and the block give a modifier, with the configuration of the producer's chip where they need it; where anything would
-//!    have to be guessed, the import is refused and the missing parameter named. A word of 0 and an empty block are unknown, never
-//!    linear. The image of the block is that of the handle.
+//! 1. A codec of the importer's registry makes a modifier of word and block, with the configuration of the producer's chip where they
+//!    need it; where anything would have to be guessed, the import is refused and the missing parameter named. A word of 0 and an
+//!    empty block are unknown, never linear. The image of the block is that of the handle.
 //! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
 //!    memory, and its compression data has to begin where the block says.
 //! 3. On the chip that wrote it, the block is read by that chip's own rule ([`amdgpu::read`]); its compression is kept as it says.
@@ -15,11 +15,11 @@ use handover_model::metadata::amdgpu::{self, Caller, ImageType, Outcome, Reader}
 use handover_model::metadata::registry::{Query, Registry};
 use handover_model::{Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
 
-use super::{Device, Profile};
+use super::{Device, Profile, is_compressed};
 use crate::error::{Error, Kind, Result};
 
 /// What the metadata says of a surface whose handle says no modifier.
-pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Result<Layout> {
+pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, registry: &Registry) -> Result<Layout> {
     let refused =
         |kind| Error::new(Stage::Import, kind).asked(format!("an import without a modifier on device {device}"));
     let (Some((format, extent)), Some(whole)) = (handle.format().zip(handle.extent()), handle.plane(0)) else {
@@ -46,7 +46,7 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         .chain([("bytes_per_element", bytes)])
         .collect();
     let query = Query { metadata, driver: None, parameters: &parameters };
-    let (_, decoded) = Registry::new().identify(&query)?;
+    let (_, decoded) = registry.identify(&query)?;
     let modifier = decoded.modifier?;
     if let Some(image) = decoded.image {
         let told = (extent.width().get(), extent.height().get(), 1, 1, 1);
@@ -61,7 +61,8 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
                 .why("the metadata is that of another surface"));
         }
     }
-    if !device.reads(modifier) {
+    // Compression is read by the rule of the chip that wrote it, and by no codec that only names the modifier.
+    if !device.reads(modifier) || (own.is_none() && is_compressed(modifier)) {
         return Err(device.refusal(modifier, metadata));
     }
     if modifier == Modifier::LINEAR {

@@ -17,6 +17,7 @@ use handover_model::export::amdgpu::Step;
 use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as simulated;
+use handover_model::metadata::registry::Registry;
 use handover_model::{
     Bytes, Compression, Decision, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage,
 };
@@ -230,11 +231,11 @@ impl Device {
     /// How to read a surface of another producer: from its modifier and metadata, or not at all. Never by guessing.
     ///
     /// With the codec, the layout as the metadata has it: compression may have been dropped since the handle was made.
-    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata) -> Result<(Codec, Layout)> {
+    pub(crate) fn decoder(self, layout: &Layout, metadata: &Metadata, registry: &Registry) -> Result<(Codec, Layout)> {
         let from_metadata;
         let layout = match layout.modifier() {
             Modifier::INVALID if self.is_simulated() => {
-                from_metadata = implicit::layout(self, layout, metadata)?;
+                from_metadata = implicit::layout(self, layout, metadata, registry)?;
                 &from_metadata
             }
             _ => layout,
