@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use handover_model::layout::Constraints;
 use handover_model::{
     Access, Bytes, Cells, Compression, ExportState, Extent, Format, Layout, Modifier, ReadOnly, Stage,
 };
@@ -100,7 +99,7 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
 /// # Ok::<(), handover::Error>(())
 /// ```
 pub fn implicit(device: Device, format: Format, extent: Extent, options: &Options) -> Result<Vec<Surface>> {
-    let Some(modifier) = device.implicit(format, options.compression) else {
+    let Some(layout) = device.implicit(format, extent, options.compression)? else {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("a surface of {format} without a modifier"))
             .found(format!("device {device}"))
@@ -113,13 +112,6 @@ pub fn implicit(device: Device, format: Format, extent: Extent, options: &Option
             .why("a handle that does not say the layout cannot say where cells lie in it")
             .help("an agreement on a modifier"));
     }
-    let layout = match modifier {
-        Modifier::LINEAR => {
-            let constraints = Constraints { stride_align: device.linear_stride(), ..Constraints::NONE };
-            Layout::linear(format, extent, constraints)?
-        }
-        modifier => Layout::tiled(format, extent, modifier, Constraints::NONE)?,
-    };
     make(device, &layout, Shared::Implicitly, options)
 }
 

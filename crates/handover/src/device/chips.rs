@@ -4,6 +4,7 @@
 //! which no vendor documents: a real chip of the same kind could not read it.
 
 use handover_model::export::amdgpu::{HandleUsage, Request, Step, Texture, plan};
+use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{
     BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
     TilingWord, VENDOR, from_modifier,
@@ -13,7 +14,7 @@ use handover_model::{
     Bytes, Compression, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage, Word,
 };
 
-use super::is_compressed;
+use super::{gfx8, is_compressed};
 use crate::error::{Error, Kind, Result};
 
 /// A chip.
@@ -28,7 +29,7 @@ pub(super) struct Chip {
     /// What it makes, the best first. LINEAR comes last, whatever else there is.
     modifiers: &'static [Modifier],
     /// Rows of a linear surface begin at multiples of this.
-    pub(super) linear_stride: Bytes,
+    linear_stride: Bytes,
     driver: Driver,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Chip {
 enum Driver {
     /// Both, as Mesa writes them for this level; with the register GB_ADDR_CONFIG of the chip.
     Amdgpu(Level, u32),
+    /// Both, on a chip whose tiles have no modifiers.
+    AmdgpuTiles(gfx8::Tiles),
     /// The tiling mode and the stride in one word; no block.
     I915,
     /// Mode and flags in one word; no block.
@@ -72,6 +75,17 @@ pub(super) static NAVI21: Chip = Chip {
     driver: Driver::Amdgpu(Level::Gfx10_3, 0x0000_0444),
 };
 
+/// No modifiers: what it tiles is shared without one.
+pub(super) static POLARIS10: Chip = Chip {
+    name: "polaris10",
+    product: "AMD Polaris10, GFX8: tiles without a modifier",
+    vendor_id: VENDOR,
+    pci_id: 0x67df,
+    modifiers: &[],
+    linear_stride: Bytes(256),
+    driver: Driver::AmdgpuTiles(gfx8::POLARIS10),
+};
+
 /// Modifiers: Mesa 25.0.7, iris, in its order for gen 12; a CPU cannot write the media compression, which is left out.
 pub(super) static TIGERLAKE: Chip = Chip {
     name: "tigerlake",
@@ -102,7 +116,7 @@ pub(super) static TURING: Chip = Chip {
 };
 
 /// All of them.
-pub(super) static ALL: [&Chip; 4] = [&VEGA10, &NAVI21, &TIGERLAKE, &TURING];
+pub(super) static ALL: [&Chip; 5] = [&POLARIS10, &VEGA10, &NAVI21, &TIGERLAKE, &TURING];
 
 impl Chip {
     /// What it makes of this format, the best first, LINEAR last.
@@ -132,7 +146,7 @@ impl Chip {
     /// What its driver writes about a surface of this layout.
     pub(super) fn describe(&self, layout: &Layout) -> Result<Metadata> {
         match &self.driver {
-            Driver::Amdgpu(level, _) => self.amdgpu(*level, layout),
+            Driver::Amdgpu(..) | Driver::AmdgpuTiles(_) => self.amdgpu(layout),
             Driver::I915 => Ok(i915_word(layout).map_or_else(Metadata::default, |word| self.with_word(word))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
         }
@@ -140,15 +154,39 @@ impl Chip {
 
     /// Who reads its metadata by its driver's own rule; `None` where the driver has no block.
     pub(super) fn reader(&self) -> Option<Reader> {
+        Some(Reader { pci_id: self.pci_id, level: self.level()? })
+    }
+
+    /// Its level, if its driver is AMDGPU.
+    const fn level(&self) -> Option<Level> {
         match self.driver {
-            Driver::Amdgpu(level, _) => Some(Reader { pci_id: self.pci_id, level }),
+            Driver::Amdgpu(level, _) => Some(level),
+            Driver::AmdgpuTiles(_) => Some(Level::Gfx8),
             Driver::I915 | Driver::Nouveau => None,
+        }
+    }
+
+    /// The tiles it chooses for this format, where they have no modifier.
+    pub(super) fn tiles(&self, format: Format) -> Option<Gfx8> {
+        match &self.driver {
+            Driver::AmdgpuTiles(tiles) => {
+                gfx8::of(tiles, format).filter(|_| TexelFormat::of(format.fourcc()).is_some())
+            }
+            _ => None,
+        }
+    }
+
+    /// Where rows of its linear surfaces begin.
+    pub(super) fn linear_stride(&self, format: Format) -> Bytes {
+        match self.driver {
+            Driver::AmdgpuTiles(_) => gfx8::linear_stride(format),
+            _ => self.linear_stride,
         }
     }
 
     /// What its driver does at an export, if it is AMDGPU.
     pub(super) fn export_steps(&self, before: &ExportState, flags: ExportFlags) -> Result<Option<Vec<Step>>> {
-        let Driver::Amdgpu(level, _) = self.driver else { return Ok(None) };
+        let Some(level) = self.level() else { return Ok(None) };
         let texture = Texture {
             constant_encode: AmdChip::of(self.pci_id).and_then(AmdChip::constant_encode).unwrap_or(false),
             dcc: before.is_compressed(),
@@ -163,16 +201,16 @@ impl Chip {
     pub(super) fn gb_addr_config(&self) -> Option<u32> {
         match self.driver {
             Driver::Amdgpu(_, register) => Some(register),
-            Driver::I915 | Driver::Nouveau => None,
+            Driver::AmdgpuTiles(_) | Driver::I915 | Driver::Nouveau => None,
         }
     }
 
     /// Does its driver's metadata say all of this layout?
     pub(super) fn tells(&self, modifier: Modifier) -> bool {
         match self.driver {
-            Driver::Amdgpu(..) | Driver::Nouveau => true,
-            // No mode for what is compressed.
-            Driver::I915 => !is_compressed(modifier),
+            Driver::Amdgpu(..) | Driver::AmdgpuTiles(_) | Driver::Nouveau => true,
+            // No mode for what is compressed, and none that says that rows are rows: 0 is what everything newer has too.
+            Driver::I915 => modifier != Modifier::LINEAR && !is_compressed(modifier),
         }
     }
 
@@ -185,8 +223,9 @@ impl Chip {
         Header { vendor_id: self.vendor_id, pci_id: self.pci_id, version: 1, flags: 0 }
     }
 
-    fn amdgpu(&self, level: Level, layout: &Layout) -> Result<Metadata> {
-        let (Some((format, extent)), Some(pixels)) = (layout.format().zip(layout.extent()), layout.plane(0)) else {
+    fn amdgpu(&self, layout: &Layout) -> Result<Metadata> {
+        let image = (layout.format().zip(layout.extent()), layout.plane(0), self.level());
+        let (Some((format, extent)), Some(pixels), Some(level)) = image else {
             // A buffer has no image to describe.
             return Ok(Metadata { block: self.header().alone(), ..Metadata::default() });
         };
@@ -204,8 +243,13 @@ impl Chip {
         let modifier = layout.modifier();
         let dcc = layout.plane(1).filter(|_| layout.has_compression());
         let plane = dcc.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
-        let word = from_modifier(level, modifier, plane, false)?;
-        let tiling = word.swizzle().map_or(0, |swizzle| swizzle.mode());
+        let (word, tiling) = match &self.driver {
+            Driver::AmdgpuTiles(tiles) => gfx8::word(tiles, layout)?,
+            _ => {
+                let word = from_modifier(level, modifier, plane, false)?;
+                (word, word.swizzle().map_or(0, |swizzle| swizzle.mode()))
+            }
+        };
         let dcc = match dcc {
             None => Dcc::default(),
             Some(dcc) => Dcc {
@@ -231,10 +275,10 @@ impl Chip {
                 dst_sel: texel.dst_sel(),
                 bc_swizzle: texel.bc_swizzle(),
                 tiling,
-                pitch: (level == Level::Gfx9).then_some(pitch),
+                pitch: (level <= Level::Gfx9).then_some(pitch),
                 dcc,
             },
-            level_offsets: Vec::new(),
+            level_offsets: if level < Level::Gfx9 { vec![Bytes::ZERO] } else { Vec::new() },
             extra: None,
             overridden: None,
         };

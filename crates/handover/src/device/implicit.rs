@@ -11,12 +11,34 @@
 //! 4. On another device, only what is not compressed is read.
 
 use handover_model::layout::Constraints;
+use handover_model::layout::tiling::Tiling;
 use handover_model::metadata::amdgpu::{self, Caller, ImageType, Outcome, Reader};
 use handover_model::metadata::registry::{Query, Registry};
-use handover_model::{Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
+use handover_model::{Bytes, Compression, Extent, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
 
 use super::{Device, Profile, is_compressed};
 use crate::error::{Error, Kind, Result};
+
+impl Device {
+    /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
+    /// best without compression.
+    pub(crate) fn implicit(self, format: Format, extent: Extent, compression: Compression) -> Result<Option<Layout>> {
+        let (Profile::Chip(chip), [_]) = (self.profile, format.planes()) else { return Ok(None) };
+        if let Some(tiles) = chip.tiles(format) {
+            return Layout::in_tiles(format, extent, tiles, Constraints::NONE).map(Some);
+        }
+        let mut own = chip.modifiers(format);
+        let fits = |modifier: &Modifier| compression != Compression::None || !is_compressed(*modifier);
+        match own.find(|modifier| chip.tells(*modifier) && fits(modifier)) {
+            None => Ok(None),
+            Some(Modifier::LINEAR) => {
+                let constraints = Constraints { stride_align: self.linear_stride(format), ..Constraints::NONE };
+                Layout::linear(format, extent, constraints).map(Some)
+            }
+            Some(modifier) => Layout::tiled(format, extent, modifier, Constraints::NONE).map(Some),
+        }
+    }
+}
 
 /// What the metadata says of a surface whose handle says no modifier.
 pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, registry: &Registry) -> Result<Layout> {
@@ -47,7 +69,11 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, regis
         .collect();
     let query = Query { metadata, driver: None, parameters: &parameters };
     let (_, decoded) = registry.identify(&query)?;
-    let modifier = decoded.modifier?;
+    // Tiles that have no modifier, or the modifier.
+    let (modifier, tiles) = match decoded.tiles {
+        Some(tiles) => (Modifier::INVALID, Some(tiles)),
+        None => (decoded.modifier?, None),
+    };
     if let Some(image) = decoded.image {
         let told = (extent.width().get(), extent.height().get(), 1, 1, 1);
         let found = (image.width, image.height, image.levels, image.layers, image.samples);
@@ -62,21 +88,38 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, regis
         }
     }
     // Compression is read by the rule of the chip that wrote it, and by no codec that only names the modifier.
-    if !device.reads(modifier) || (own.is_none() && is_compressed(modifier)) {
-        return Err(device.refusal(modifier, metadata));
+    let reads = match tiles {
+        Some(_) => own.is_some() || device.decodes_determined,
+        None => device.reads(modifier),
+    };
+    if !reads || (own.is_none() && is_compressed(modifier)) {
+        let refusal = device.refusal(modifier, metadata);
+        return Err(match tiles {
+            Some(tiles) => {
+                refusal.asked(format!("an import of {} on device {device}", Tiling::amd_gfx8(tiles, Bytes(bytes))?))
+            }
+            None => refusal,
+        });
     }
     if modifier == Modifier::LINEAR {
         let plane = PlaneLayout { size: rows_of(format, handle, whole.stride), ..whole };
         return Layout::from_allegation(Some(format), Some(extent), modifier, &[plane], whole.size);
     }
-    let alleged =
-        |error: Error| refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string());
-    let computed = Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(alleged)?;
+    let alleged = |error: Error| match *error.kind() {
+        // Tiles that nothing here computes.
+        Kind::Unsupported => error.at(Stage::Import),
+        _ => refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string()),
+    };
+    let compute = |constraints| match tiles {
+        Some(tiles) => Layout::in_tiles(format, extent, tiles, constraints),
+        None => Layout::tiled(format, extent, modifier, constraints),
+    };
+    let computed = compute(Constraints::NONE).map_err(alleged)?;
     let computed = match computed.plane(0) {
         Some(pixels) if pixels.stride == whole.stride => computed,
         _ => {
             let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
-            Layout::tiled(format, extent, modifier, constraints).map_err(alleged)?
+            compute(constraints).map_err(alleged)?
         }
     };
     if computed.size() > whole.size || computed.plane(0).is_none_or(|plane| plane.stride != whole.stride) {

@@ -5,6 +5,7 @@
 
 mod chips;
 mod codec;
+mod gfx8;
 mod implicit;
 mod linear;
 mod maps;
@@ -18,9 +19,7 @@ use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as simulated;
 use handover_model::metadata::registry::Registry;
-use handover_model::{
-    Bytes, Compression, Decision, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage,
-};
+use handover_model::{Bytes, Decision, ExportFlags, ExportState, Format, Header, Layout, Metadata, Modifier, Stage};
 
 use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
@@ -58,6 +57,8 @@ impl Device {
     pub const VEGA10: Self = Self::chip(&chips::VEGA10);
     /// `navi21`: AMD, GFX10.3.
     pub const NAVI21: Self = Self::chip(&chips::NAVI21);
+    /// `polaris10`: AMD, GFX8, whose tiles have no modifiers: [`allocate::implicit`](crate::allocate::implicit).
+    pub const POLARIS10: Self = Self::chip(&chips::POLARIS10);
     /// `tigerlake`: Intel, gen 12.
     pub const TIGERLAKE: Self = Self::chip(&chips::TIGERLAKE);
     /// `turing`: NVIDIA.
@@ -114,7 +115,7 @@ impl Device {
         [Self::PLAIN, Self::BLOCKS].into_iter().chain(chips::ALL.map(Self::chip))
     }
 
-    /// The simulated device of this name: "plain", "blocks", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
+    /// The simulated device of this name: "plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
     /// [a decoder](Self::with_decoder); "plain+blocks": [that of blocks](Self::with_blocks_decoder).
     pub fn from_name(name: &str) -> Option<Self> {
         let plain = [Self::PLAIN.with_blocks_decoder()];
@@ -173,14 +174,6 @@ impl Device {
             Profile::Blocks => vec![Modifier::LINEAR],
             Profile::Chip(chip) => chip.modifiers(format).collect(),
         }
-    }
-
-    /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
-    /// best without compression.
-    pub(crate) fn implicit(self, format: Format, compression: Compression) -> Option<Modifier> {
-        let (Profile::Chip(chip), [_]) = (self.profile, format.planes()) else { return None };
-        let mut own = chip.modifiers(format);
-        own.find(|modifier| chip.tells(*modifier) && (compression != Compression::None || !is_compressed(*modifier)))
     }
 
     /// Can it make surfaces with this modifier?
@@ -244,7 +237,8 @@ impl Device {
         if modifier == Modifier::LINEAR {
             return Ok((Codec::Linear(*layout), *layout));
         }
-        if !self.reads(modifier) {
+        // What has no modifier was found readable where its metadata was.
+        if layout.gfx8().is_none() && !self.reads(modifier) {
             return Err(self.refusal(modifier, metadata));
         }
         if self.is_simulated() && is_compressed(modifier) && !layout.has_compression() {
