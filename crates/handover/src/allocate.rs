@@ -80,6 +80,7 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
         Modifier::SIM_BLOCKS => Layout::blocks(format, agreement.extent, options.compression, agreement.constraints())?,
         modifier => Layout::tiled(format, agreement.extent, modifier, agreement.constraints())?,
     };
+    device.check_size(&layout, Stage::Allocate)?;
     make(device, &layout, Shared::ByModifier, options)
 }
 
@@ -130,6 +131,7 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
 /// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a layout that `device` cannot read, or a
 /// weaker class of READ than required. [`Kind::Invalid`]: none, or too many.
 pub fn adopt(device: Device, layout: &Layout, buffers: Vec<OwnedFd>, options: &Options) -> Result<Vec<Surface>> {
+    device.check_alive(Stage::Allocate)?;
     Cells::new(layout, options.cells.as_slice().to_vec())?;
     if !device.takes_strangers(layout.modifier()) {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
@@ -158,6 +160,7 @@ pub(crate) enum Shared {
 }
 
 fn make(device: Device, layout: &Layout, shared: Shared, options: &Options) -> Result<Vec<Surface>> {
+    device.check_alive(Stage::Allocate)?;
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
     check_class(options)?;

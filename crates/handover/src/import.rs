@@ -92,6 +92,7 @@ impl Default for Options<'_> {
 /// # Ok::<(), handover::Error>(())
 /// ```
 pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Result<Surface> {
+    device.check_alive(Stage::Import)?;
     let Handle { message, pixels, control } = handle;
     let refused = |found: String, why: &'static str| {
         Err(Error::new(Stage::Import, Kind::Malformed)
@@ -144,6 +145,7 @@ pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Res
             may_write,
             content_generation: AtomicU64::new(content_generation),
             registry: Arc::clone(&options.registry),
+            first_fails: device.first_fails(),
         },
     })))
 }
@@ -154,6 +156,7 @@ pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Res
 /// # Errors
 /// [`Kind::Unsupported`]: what the producer writes now cannot be decoded here. Nothing to do for the producer itself.
 pub fn refresh(surface: &Surface) -> Result<()> {
+    surface.0.device.check_alive(Stage::Import)?;
     let Side::Consumer { content_generation, registry, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
     let (codec, layout) = surface.0.device.decoder(&surface.0.handed, &surface.metadata()?, registry)?;
@@ -190,6 +193,7 @@ pub enum Foreign {
 /// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a flink name, or a layout that `device` cannot
 /// read. [`Kind::Invalid`]: a GEM handle of another open file.
 pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access) -> Result<Surface> {
+    device.check_alive(Stage::Import)?;
     let file = match buffer {
         Foreign::DmaBuf(file) => file,
         Foreign::Kms(handle, card) => {

@@ -1,7 +1,7 @@
 //! A surface in this process: its memory, its layout, its place in a reservation, and what this side may do with it.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handover_model::metadata::registry::Registry;
@@ -46,7 +46,14 @@ pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
     /// Imported it. `content_generation`: the one that its codec was made for. `registry`: who said what the metadata means.
-    Consumer { read_only: ReadOnly, may_write: bool, content_generation: AtomicU64, registry: Arc<Registry> },
+    /// `first_fails`: a habit of the device.
+    Consumer {
+        read_only: ReadOnly,
+        may_write: bool,
+        content_generation: AtomicU64,
+        registry: Arc<Registry>,
+        first_fails: AtomicBool,
+    },
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.

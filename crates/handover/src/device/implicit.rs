@@ -28,7 +28,14 @@ impl Device {
             return Layout::in_tiles(format, extent, tiles, Constraints::NONE).map(Some);
         }
         let mut own = chip.modifiers(format);
-        let fits = |modifier: &Modifier| compression != Compression::None || !is_compressed(*modifier);
+        let is_small = |modifier: Modifier| {
+            // Whatever else is wrong with it is said below.
+            let layout = Layout::tiled(format, extent, modifier, Constraints::NONE);
+            !layout.is_ok_and(|layout| self.check_size(&layout, Stage::Allocate).is_err())
+        };
+        let fits = |modifier: &Modifier| {
+            !is_compressed(*modifier) || (compression != Compression::None && is_small(*modifier))
+        };
         match own.find(|modifier| chip.tells(*modifier) && fits(modifier)) {
             None => Ok(None),
             Some(Modifier::LINEAR) => {

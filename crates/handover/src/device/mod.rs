@@ -6,6 +6,7 @@
 mod chips;
 mod codec;
 mod gfx8;
+pub(crate) mod habits;
 mod implicit;
 mod linear;
 mod maps;
@@ -25,6 +26,7 @@ use crate::backend::memory::Cpu;
 use crate::error::{Error, Kind, Result};
 use chips::Chip;
 pub(crate) use codec::{At, Codec, opaque, outside};
+pub use habits::Habit;
 
 /// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,6 +40,8 @@ pub struct Device {
     config: Option<u32>,
     /// Its decoder reads wrong on purpose: this bit of every address is inverted.
     flipped: Option<u32>,
+    /// What it does that its offers do not tell.
+    habit: Option<Habit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +73,7 @@ impl Device {
     pub const DRIVER: Self = Self::of(Profile::Driver);
 
     const fn of(profile: Profile) -> Self {
-        Self { profile, decodes_blocks: false, decodes_determined: false, config: None, flipped: None }
+        Self { profile, decodes_blocks: false, decodes_determined: false, config: None, flipped: None, habit: None }
     }
 
     const fn chip(chip: &'static Chip) -> Self {
@@ -116,11 +120,16 @@ impl Device {
     }
 
     /// The simulated device of this name: "plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
-    /// [a decoder](Self::with_decoder); "plain+blocks": [that of blocks](Self::with_blocks_decoder).
+    /// [a decoder](Self::with_decoder); "plain+blocks": [that of blocks](Self::with_blocks_decoder). Any of them may end with a "+" and the
+    /// [word](Habit::word) of a habit: "navi21+decode+lost-after=3".
     pub fn from_name(name: &str) -> Option<Self> {
         let plain = [Self::PLAIN.with_blocks_decoder()];
-        let all = Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain);
-        all.into_iter().find(|device| device.name() == name)
+        let all = || Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain);
+        let habit = |(bare, word): (&str, &str)| {
+            let device = all().find(|device| device.name() == bare)?;
+            Habit::from_word(word).map(|habit| device.with_habit(habit)).filter(|device| device.name() == name)
+        };
+        all().find(|device| device.name() == name).or_else(|| name.rsplit_once('+').and_then(habit))
     }
 
     /// Is it simulated?
@@ -143,7 +152,8 @@ impl Device {
         };
         let blocks = if self.decodes_blocks && self.profile != Profile::Blocks { "+blocks" } else { "" };
         let decode = if self.decodes_determined { "+decode" } else { "" };
-        format!("{profile}{blocks}{decode}")
+        let habit = self.habit.map(|habit| format!("+{}", habit.word())).unwrap_or_default();
+        format!("{profile}{blocks}{decode}{habit}")
     }
 
     /// What it stands for, in a few words: "AMD Vega10, GFX9".
@@ -237,6 +247,7 @@ impl Device {
         if modifier == Modifier::LINEAR {
             return Ok((Codec::Linear(*layout), *layout));
         }
+        self.check_size(layout, Stage::Import)?;
         // What has no modifier was found readable where its metadata was.
         if layout.gfx8().is_none() && !self.reads(modifier) {
             return Err(self.refusal(modifier, metadata));
