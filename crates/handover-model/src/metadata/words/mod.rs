@@ -1,6 +1,6 @@
 //! What other drivers of the kernel keep with a buffer: the codecs of their words, one file a driver.
 //!
-//! Where a driver keeps two numbers of 32 bits, the first is the low half of our [`Word`].
+//! Where a driver keeps two numbers of 32 bits, the first is the low half of our [`Word`](crate::Word).
 //!
 //! | driver | low half | high half | ioctl |
 //! |---|---|---|---|
