@@ -17,7 +17,7 @@ fn pipeline(producer: &str, reader: &str) -> String {
 /// Exit code, standard error and report.
 fn ran(producer: &str, reader: &str) -> (Option<i32>, String, Value) {
     let directory = Directory::new();
-    let file = directory.file("pair.toml", &pipeline(producer, reader));
+    let file = directory.file("pair.toml", pipeline(producer, reader));
     let output = run(&directory, &[&file]);
     assert_eq!(leftovers(&directory), [""; 0]);
     (output.status.code(), stderr(&output), report(&directory))
@@ -60,7 +60,7 @@ fn habits_that_show_at_the_first_frame_end_the_run_and_are_named() {
 #[test]
 fn a_habit_that_does_not_exist_is_refused_where_it_stands() {
     let directory = Directory::new();
-    let file = directory.file("pair.toml", &pipeline("navi21+moody", "navi21"));
+    let file = directory.file("pair.toml", pipeline("navi21+moody", "navi21"));
     let output = run(&directory, &[&file]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("unknown device `navi21+moody`"), "{}", stderr(&output));
