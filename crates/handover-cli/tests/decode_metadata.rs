@@ -27,13 +27,20 @@ const WORKED: [Worked; 15] = [
         "A Polaris10 scanout",
         "0x7406c4",
         "1 100267df 0 00a00000 410dc77f 90a00f2e 00ffe000 0 0 0 0",
-        &["Polaris10 (GFX8)", "B8G8R8A8_UNORM, no DCC", "a display may read it", "P8_32x32_16x16", "2048 texels"],
+        &[
+            "Polaris10 (GFX8)",
+            "B8G8R8A8_UNORM, no DCC",
+            "a display may read it",
+            "P8_32x32_16x16",
+            "2048 texels",
+            "reads it, with a decoder for tiles of GFX8: 8 pipes, 16 banks of 1x4, aspect 4",
+        ],
     ),
     (
         "B Polaris10 with DCC",
         "0x7416c4",
         "1 100267df 0 00a00000 410dc77f 90e00f2e 00ffe000 0 00600000 9000 0",
-        &["DCC of shaders at 0x900000", "MICRO_TILE_MODE", "GFX6, 7 and 8 have no modifiers"],
+        &["DCC of shaders at 0x900000", "MICRO_TILE_MODE", "compressed: its producer has to resolve it first"],
     ),
     (
         "C Polaris10 nine levels",

@@ -63,9 +63,9 @@ fn simulated_devices_follow_and_say_so() {
     let report: Value = serde_json::from_str(&devices(&["--json"])).unwrap();
     let simulated = report["simulated"].as_array().unwrap();
     let names: Vec<&str> = simulated.iter().map(|device| device["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["plain", "blocks", "vega10", "navi21", "tigerlake", "turing"]);
+    assert_eq!(names, ["plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake", "turing"]);
     assert!(simulated.iter().all(|device| device["simulated"] == true), "{simulated:#?}");
-    let navi21 = &simulated[3];
+    let navi21 = &simulated[4];
     assert_eq!((&navi21["vendor_id"], &navi21["pci_id"]), (&"0x1002".into(), &"0x73bf".into()));
     let modifiers = navi21["modifiers"].as_array().unwrap();
     assert_eq!(modifiers[0]["modifier"], "0x020000002096bb03");

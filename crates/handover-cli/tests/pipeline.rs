@@ -102,7 +102,7 @@ fn each_wrong_value_names_its_place_and_what_is_allowed() {
         &[
             "test.toml:6:10",
             "unknown device `vega`",
-            "allowed: plain, plain+blocks, blocks, vega10, navi21, tigerlake, turing, plain+decode",
+            "allowed: plain, plain+blocks, blocks, polaris10, vega10, navi21, tigerlake, turing, plain+decode",
         ],
     );
     says(

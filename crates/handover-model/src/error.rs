@@ -43,6 +43,8 @@ pub enum Kind {
     Malformed,
     /// The peer is gone.
     PeerGone,
+    /// The device is gone, with whatever it was doing. Other devices are not concerned.
+    DeviceLost,
     /// The peer is not who it must be.
     Untrusted,
     /// The system refused; see [`Error::errno`].
@@ -284,6 +286,7 @@ impl Kind {
             Self::Truncated => "truncated",
             Self::Malformed => "malformed",
             Self::PeerGone => "peer gone",
+            Self::DeviceLost => "device lost",
             Self::Untrusted => "untrusted peer",
             Self::Os => "refused by the system",
             Self::Unreachable => "unreachable",

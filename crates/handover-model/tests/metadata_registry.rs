@@ -99,10 +99,32 @@ fn a_bare_header_names_the_driver_of_a_word() {
         let (codec, _) = registry.identify(&Query::new(&with(value, header.alone()))).unwrap();
         assert_eq!(codec, driver);
         let longer = dwords(&[1, u32::from(vendor) << 16 | 1, 0]);
-        for nothing in [with(0, header.alone()), with(value, longer), with(value, Block::EMPTY)] {
+        for nothing in [with(value, longer), with(value, Block::EMPTY)] {
             assert!(registry.identify(&Query::new(&nothing)).is_err(), "{nothing:?}");
         }
         assert!(registry.identify(&Query::new(&with(value, header.alone())).from_driver("xe")).is_err());
+    }
+}
+
+/// A word of 0 is an answer of nouveau's, whose buffers have a kind from the start, and none of i915's, where nobody may have set one.
+#[test]
+fn a_word_of_0_is_linear_where_the_driver_says_so_and_nowhere_else() {
+    let registry = Registry::new();
+    let said = |vendor_id, driver: Option<&'static str>| {
+        let block = Header { vendor_id, pci_id: 1, version: 1, flags: 0 }.alone();
+        let metadata = Metadata { word: Word(0), block };
+        let query = Query { driver, ..Query::new(&metadata) };
+        registry.identify(&query).and_then(|(_, decoded)| decoded.modifier)
+    };
+    for driver in [None, Some("nouveau")] {
+        assert_eq!(said(0x10de, driver).unwrap(), Modifier::LINEAR);
+    }
+    for driver in [None, Some("i915")] {
+        let error = said(0x8086, driver).unwrap_err();
+        assert!(error.to_string().contains("bits 6:0 TILING_MODE are 0, which is unknown"), "{error}");
+    }
+    for vendor_id in [0x1002, 0x1234] {
+        assert!(said(vendor_id, None).is_err(), "{vendor_id:#x}");
     }
 }
 
@@ -158,9 +180,9 @@ fn nothing_is_unknown_and_never_linear() {
     assert!(error.to_string().contains("neither means linear"), "{error}");
     let (_, decoded) = Registry::new().identify(&Query::new(&nothing).from_driver("amdgpu")).unwrap();
     assert!(decoded.summary.starts_with("unknown") && decoded.modifier.is_err());
-    let intel = Metadata { word: Word(0), block: dwords(&[1, 0x8086_4680]) };
-    let error = Registry::new().identify(&Query::new(&intel)).unwrap_err();
-    assert!(error.to_string().contains("8086:4680") && error.to_string().contains("amdgpu, simulated, msm"), "{error}");
+    let stranger = Metadata { word: Word(0), block: dwords(&[1, 0x1234_4680]) };
+    let error = Registry::new().identify(&Query::new(&stranger)).unwrap_err();
+    assert!(error.to_string().contains("1234:4680") && error.to_string().contains("amdgpu, simulated, msm"), "{error}");
 }
 
 /// A vendor that this library has never heard of.

@@ -37,6 +37,7 @@ impl Lease {
     /// [`Kind::Unsupported`]: only a device reaches these pixels.
     pub fn read<'a>(&'a self, surface: &Surface) -> Result<View<'a>> {
         let inner = &self.part(surface, Access::Read)?.surface.0;
+        inner.device.check_alive(Stage::Access)?;
         self.check_waited()?;
         let pixels = inner.memory.pixels().ok_or_else(|| inner.memory.unreachable(Stage::Access))?;
         Ok(View { pixels, codec: &inner.codec, _bracket: inner.memory.begin(Access::Read)? })
@@ -51,6 +52,7 @@ impl Lease {
         let part = self.part(surface, Access::Write)?;
         self.check_waited()?;
         let inner = &part.surface.0;
+        inner.device.check_alive(Stage::Access)?;
         let pixels = inner.memory.pixels_mut().ok_or_else(|| inner.memory.unreachable(Stage::Access))?;
         let _bracket = inner.memory.begin(Access::Write)?;
         Ok(ViewMut { pixels, codec: &inner.codec, region: part.asked.1, _bracket })

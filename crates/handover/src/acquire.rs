@@ -149,6 +149,7 @@ impl Acquire {
 
     fn is_over(&mut self) -> Result<bool> {
         let Some(share) = &self.share else { return Err(already_a_lease()) };
+        share.check_device(Stage::Acquire)?;
         let is_watched = self.descriptor.as_ref().is_some_and(WaitDescriptor::is_watched);
         let is_over = self.waiting.look(share)? || (!is_watched && self.waiting.look_after_the_dead(share)?);
         if let Some(descriptor) = &mut self.descriptor {
@@ -202,6 +203,7 @@ pub(crate) fn check(set: &[Wish<'_>], lease: bool) -> Result<Parts> {
             .why("there is nothing to wait for"));
     }
     for (surface, access, region) in set {
+        surface.0.device.check_alive(Stage::Acquire)?;
         surface.may(*access)?;
         surface.check_region(*region)?;
         surface.check_content()?;

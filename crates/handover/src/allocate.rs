@@ -3,7 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
-use handover_model::layout::Constraints;
 use handover_model::{
     Access, Bytes, Cells, Compression, ExportState, Extent, Format, Layout, Modifier, ReadOnly, Stage,
 };
@@ -98,6 +97,7 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
         Modifier::SIM_BLOCKS => Layout::blocks(format, agreement.extent, options.compression, agreement.constraints())?,
         modifier => Layout::tiled(format, agreement.extent, modifier, agreement.constraints())?,
     };
+    device.check_size(&layout, Stage::Allocate)?;
     make(device, &layout, Shared::ByModifier, options)
 }
 
@@ -117,7 +117,7 @@ pub fn allocate(device: Device, agreement: &Agreement, options: &Options) -> Res
 /// # Ok::<(), handover::Error>(())
 /// ```
 pub fn implicit(device: Device, format: Format, extent: Extent, options: &Options) -> Result<Vec<Surface>> {
-    let Some(modifier) = device.implicit(format, options.compression, options.display) else {
+    let Some(layout) = device.implicit(format, extent, options.compression, options.display)? else {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
             .asked(format!("a surface of {format} without a modifier"))
             .found(format!("device {device}"))
@@ -130,13 +130,6 @@ pub fn implicit(device: Device, format: Format, extent: Extent, options: &Option
             .why("a handle that does not say the layout cannot say where cells lie in it")
             .help("an agreement on a modifier"));
     }
-    let layout = match modifier {
-        Modifier::LINEAR => {
-            let constraints = Constraints { stride_align: device.linear_stride(), ..Constraints::NONE };
-            Layout::linear(format, extent, constraints)?
-        }
-        modifier => Layout::tiled(format, extent, modifier, Constraints::NONE)?,
-    };
     make(device, &layout, Shared::Implicitly, options)
 }
 
@@ -155,6 +148,7 @@ pub fn buffer(device: Device, size: Bytes, options: &Options) -> Result<Vec<Surf
 /// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a layout that `device` cannot read, or a
 /// weaker class of READ than required. [`Kind::Invalid`]: none, or too many.
 pub fn adopt(device: Device, layout: &Layout, buffers: Vec<OwnedFd>, options: &Options) -> Result<Vec<Surface>> {
+    device.check_alive(Stage::Allocate)?;
     Cells::new(layout, options.cells.as_slice().to_vec())?;
     if !device.takes_strangers(layout.modifier()) {
         return Err(Error::new(Stage::Allocate, Kind::Unsupported)
@@ -183,6 +177,7 @@ pub(crate) enum Shared {
 }
 
 fn make(device: Device, layout: &Layout, shared: Shared, options: &Options) -> Result<Vec<Surface>> {
+    device.check_alive(Stage::Allocate)?;
     // The cells again, on the layout that they are for.
     Cells::new(layout, options.cells.as_slice().to_vec())?;
     if has_display_dcc(layout.modifier()) && !options.cells.as_slice().is_empty() {

@@ -44,6 +44,7 @@ pub struct Exported {
 /// [`Kind::Invalid`] for neither READ nor WRITE, or on an imported surface; [`Kind::Sealed`] and
 /// [`Kind::WritersPending`] by the surface's [`Writers`](crate::Writers); [`Kind::Timeout`].
 pub fn export(surface: &Surface, flags: ExportFlags, deadline: Deadline) -> Result<Exported> {
+    surface.0.device.check_alive(Stage::Export)?;
     let writes = flags.contains(ExportFlags::WRITE);
     // Whatever can refuse comes before the rewrite, which cannot be taken back.
     let handle = {

@@ -15,6 +15,7 @@ use crate::surface::Surface;
 /// # Errors
 /// [`Kind::Invalid`]: not the producer, or the lease is not one to write all of this surface.
 pub fn flush(lease: &Lease, surface: &Surface) -> Result<u32> {
+    surface.0.device.check_alive(Stage::Flush)?;
     if !surface.is_producer() {
         return Err(Error::new(Stage::Flush, Kind::Invalid)
             .asked("a flush of an imported surface")

@@ -9,10 +9,11 @@
 //! an honest export has dropped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 pub use handover_model::import::amdgpu::Step;
+use handover_model::metadata::registry::Registry;
 use handover_model::{
     Access, Cells, Compression, ExportFlags, ExportState, Layout, Metadata, ReadOnly, Resolve, Stage,
 };
@@ -38,11 +39,70 @@ use crate::surface::{Exports, Inner, Side, Surface};
 /// [`Kind::Malformed`], [`Kind::Spoiled`]: the handle is not what it says. [`Kind::Unsupported`]: this device cannot decode
 /// the producer's layout, or the versions differ. [`Kind::Full`]: the pool has no place for another participant.
 pub fn import(handle: Handle, device: Device) -> Result<Surface> {
-    import_on(handle, device, None)
+    import_with(handle, device, &Options::default())
 }
 
-/// The same, asking `amdgpu` for metadata that the driver of the memory keeps.
-pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>) -> Result<Surface> {
+/// What an import goes by beside the handle and the device.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// Who is asked what the metadata of a surface without a modifier says. The surface keeps it for [`refresh`].
+    pub registry: Arc<Registry>,
+    /// The device whose driver keeps the metadata of its buffers, where that is open here: see [`Amdgpu::import`].
+    pub amdgpu: Option<&'a Amdgpu>,
+}
+
+impl Default for Options<'_> {
+    /// The codecs of this library, and no device.
+    fn default() -> Self {
+        static OWN: LazyLock<Arc<Registry>> = LazyLock::new(Arc::default);
+        Self { registry: Arc::clone(&OWN), amdgpu: None }
+    }
+}
+
+/// [`import`], with codecs of the caller's: how a surface without a modifier is read whose producer this library does not know.
+///
+/// A codec that names a modifier names the whole layout; the format, the extent and the stride are those of the handle. What it says is
+/// checked as what the codecs here say, and refused where it does not fit into the memory.
+///
+/// # Errors
+/// As [`import`]; those of the codec; [`Kind::Unsupported`], naming the vendor, where no codec knows the metadata.
+///
+/// ```
+/// use std::sync::Arc;
+/// use handover::import::{Options, import_with};
+/// use handover::metadata::registry::{Codec, Decoded, Query, Registry};
+/// use handover::{Block, Deadline, Device, ExportFlags, Extent, Format, Metadata, Modifier, Word, allocate, export};
+///
+/// /// The buffers of a vendor whose word is a modifier.
+/// struct Acme;
+/// impl Codec for Acme {
+///     fn name(&self) -> &'static str {
+///         "acme"
+///     }
+///     fn knows(&self, query: &Query<'_>) -> bool {
+///         query.metadata.block.header().is_some_and(|header| header.vendor_id == 0xacce)
+///     }
+///     fn decode(&self, query: &Query<'_>) -> handover::Result<Decoded> {
+///         Ok(Decoded::new("acme", Vec::new(), Ok(Modifier(query.metadata.word.0))))
+///     }
+/// }
+///
+/// # let extent = Extent::new(64, 64)?;
+/// # let ours = allocate::implicit(Device::TIGERLAKE, Format::XRGB8888, extent, &Default::default())?.remove(0);
+/// # let acme = Block::new(&[1, 0, 0, 0, 7, 0, 0xce, 0xac])?;
+/// # ours.set_metadata(&Metadata { word: Word(ours.modifier().0), block: acme })?;
+/// # let handle = || export(&ours, ExportFlags::READ, Deadline::Never).map(|exported| exported.handle);
+/// # let (received, again) = (handle()?, handle()?);
+/// let mut registry = Registry::new();
+/// registry.register(Box::new(Acme));
+/// let options = Options { registry: Arc::new(registry), ..Options::default() };
+/// let theirs = import_with(received, Device::PLAIN.with_decoder(), &options)?;
+/// # assert_eq!(theirs.modifier(), ours.modifier());
+/// assert!(handover::import(again, Device::PLAIN.with_decoder()).unwrap_err().to_string().contains("acce:0007"));
+/// # Ok::<(), handover::Error>(())
+/// ```
+pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Result<Surface> {
+    device.check_alive(Stage::Import)?;
     let Handle { message, pixels, control } = handle;
     let refused = |found: String, why: &'static str| {
         Err(Error::new(Stage::Import, Kind::Malformed)
@@ -69,7 +129,7 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
     // The generation first: metadata that changes after it is read is then noticed at the next acquire.
     let content_generation = pool.reservation().content_generation(message.index);
     let metadata = pool.metadata(message.index).map_err(|trouble| trouble.at(Stage::Import))?;
-    let metadata = match (metadata, amdgpu) {
+    let metadata = match (metadata, options.amdgpu) {
         (Some(metadata), _) => metadata,
         (None, Some(amdgpu)) => {
             let keeper = amdgpu.keeper_of(memory.file())?;
@@ -81,7 +141,13 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
         (None, None) => Metadata::default(),
     };
     let (memory_size, flags) = (message.memory, message.access);
-    let arrival = Arrival { handed: &message.layout, metadata: &metadata, memory: memory_size, flags };
+    let arrival = Arrival {
+        handed: &message.layout,
+        metadata: &metadata,
+        memory: memory_size,
+        flags,
+        registry: &options.registry,
+    };
     let (codec, layout, import_steps) = device.decoder(&arrival)?;
     if let (Codec::Tiled(codec), true) = (&codec, may_write) {
         // Nobody flushes for a consumer, so what it draws is written out when its submission ends.
@@ -102,6 +168,8 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
             flags,
             may_write,
             content_generation: AtomicU64::new(content_generation),
+            registry: Arc::clone(&options.registry),
+            first_fails: device.first_fails(),
         },
     })))
 }
@@ -112,11 +180,12 @@ pub(crate) fn import_on(handle: Handle, device: Device, amdgpu: Option<&Amdgpu>)
 /// # Errors
 /// [`Kind::Unsupported`]: what the producer writes now cannot be decoded here. Nothing to do for the producer itself.
 pub fn refresh(surface: &Surface) -> Result<()> {
-    let Side::Consumer { content_generation, flags, .. } = &surface.0.side else { return Ok(()) };
+    surface.0.device.check_alive(Stage::Import)?;
+    let Side::Consumer { content_generation, flags, registry, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
     let metadata = surface.metadata()?;
     let memory = surface.0.memory.capacity();
-    let arrival = Arrival { handed: &surface.0.handed, metadata: &metadata, memory, flags: *flags };
+    let arrival = Arrival { handed: &surface.0.handed, metadata: &metadata, memory, flags: *flags, registry };
     let (codec, layout, _) = surface.0.device.decoder(&arrival)?;
     if layout != surface.0.layout && layout != surface.0.layout.without_compression() {
         return Err(Error::new(Stage::Import, Kind::Unsupported)
@@ -151,6 +220,7 @@ pub enum Foreign {
 /// [`Kind::Malformed`]: no dma-buf, or smaller than the layout. [`Kind::Unsupported`]: a flink name, or a layout that `device` cannot
 /// read. [`Kind::Invalid`]: a GEM handle of another open file.
 pub fn foreign(buffer: Foreign, layout: &Layout, device: Device, access: Access) -> Result<Surface> {
+    device.check_alive(Stage::Import)?;
     let file = match buffer {
         Foreign::DmaBuf(file) => file,
         Foreign::Kms(handle, card) => {

@@ -14,9 +14,13 @@ use crate::backend::software::reservation::layout::ENTRIES;
 use crate::backend::software::reservation::working_set::{self, Member};
 use crate::backend::software::reservation::{Attach, Entry, Reservation, Trouble};
 use crate::deadline::Deadline;
+use crate::device::habits;
 use crate::error::{Error, Kind, Result};
 use crate::surface::Surface;
 use crate::waiting::Waiting;
+
+/// "Input/output error", for work that failed without an errno.
+const EIO: u32 = 5;
 
 /// Granted access to a set of surfaces. Dropping it releases it.
 #[derive(Debug)]
@@ -210,6 +214,23 @@ impl Share {
         let _ = self.error.compare_exchange(0, errno.max(1), Ordering::AcqRel, Ordering::Relaxed);
     }
 
+    /// Marks it as failed with the errno of an error; `EIO` where that has none.
+    pub(crate) fn fail_with(&self, error: &Error) {
+        self.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
+    }
+
+    /// Are its devices there? A job that waits for its turn fails with its device; a lease only leaves the line.
+    #[inline]
+    pub(crate) fn check_device(&self, stage: Stage) -> Result<()> {
+        habits::check(&self.parts, stage).inspect_err(|error| match self.parts.iter().all(|part| part.wish.lease) {
+            true => self.withdraw(),
+            false => {
+                self.fail_with(error);
+                self.grant();
+            }
+        })
+    }
+
     /// Ends every entry. All parts are tried; the first trouble is told.
     fn end(&mut self) -> Result<(), Trouble> {
         if std::mem::replace(self.ended.get_mut(), true) {
@@ -219,7 +240,7 @@ impl Share {
             return working_set::withdraw(&self.parts);
         }
         let error = *self.error.get_mut();
-        let error = (error != 0).then_some(error);
+        let error = if error == 0 { habits::errno_of_loss(&self.parts) } else { Some(error) };
         let whole_write = |part: &&Part| part.asked.0 == Usage::Write && part.asked.1.is_whole();
         // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
         // Nor has a device's lease; and to look would wait for its work, here where nobody can say for how long.
@@ -250,6 +271,7 @@ impl Lease {
             torn = torn.or_else(|| part.reservation().failure_before(&part.entry, part.asked.1));
         }
         share.grant();
+        habits::begin(share.parts()).inspect_err(|error| share.fail_with(error))?;
         Ok(Self { share, torn, unwaited: AtomicBool::new(false) })
     }
 

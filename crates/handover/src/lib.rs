@@ -44,7 +44,7 @@ pub use allocate::{Options, allocate};
 pub use backend::software::sealing::Writers;
 pub use backend::{Backend, MemoryKind, Order};
 pub use deadline::Deadline;
-pub use device::Device;
+pub use device::{Device, Habit};
 pub use error::{Blocked, Error, Holder, Kind, Result};
 pub use export::{Exported, export};
 pub use fence::{Fence, Status};

@@ -1,10 +1,11 @@
 //! A surface in this process: its memory, its layout, its place in a reservation, and what this side may do with it.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use handover_model::import::amdgpu::Step;
+use handover_model::metadata::registry::Registry;
 use handover_model::reservation::{self, Entry};
 use handover_model::{
     Access, Bytes, Cells, ExportFlags, ExportState, Format, Layout, Metadata, Modifier, ReadOnly, Region, Stage,
@@ -49,8 +50,16 @@ pub(crate) struct Inner {
 pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
-    /// Imported it. `content_generation`: the one that its codec was made for.
-    Consumer { read_only: ReadOnly, flags: ExportFlags, may_write: bool, content_generation: AtomicU64 },
+    /// Imported it. `flags`: of its handle. `content_generation`: the one that its codec was made for. `registry`: who said what the
+    /// metadata means. `first_fails`: a habit of the device.
+    Consumer {
+        read_only: ReadOnly,
+        flags: ExportFlags,
+        may_write: bool,
+        content_generation: AtomicU64,
+        registry: Arc<Registry>,
+        first_fails: AtomicBool,
+    },
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.

@@ -17,6 +17,7 @@ use crate::backend::software::poll::Watch;
 use crate::backend::software::reservation::working_set::Member as _;
 use crate::backend::software::reservation::{Dependency, Outcome, Phase, Reservation, Word};
 use crate::deadline::Deadline;
+use crate::device::habits;
 use crate::error::{Error, Holder, Kind, Result, os};
 use crate::kernel_fences::{KernelFences, Pending};
 use crate::lease::{Part, Share};
@@ -129,10 +130,14 @@ impl Waiting {
             let Some(reservation) = share.reservation(*part) else {
                 return Err(Error::new(stage, Kind::Unreachable));
             };
-            match reservation.wait(dependency, deadline.at()) {
+            match reservation.wait(dependency, habits::look_again(share.parts(), deadline).at()) {
                 // The others may be the same owner's: a slice for each would add up.
                 Outcome::Ended(Some(Phase::Dead)) => self.end_the_dead(share),
                 Outcome::Ended(_) => {}
+                Outcome::TimedOut if !deadline.has_passed() => {
+                    share.check_device(stage)?;
+                    continue;
+                }
                 Outcome::TimedOut => {
                     let error = self.timed_out(share, stage);
                     share.withdraw();

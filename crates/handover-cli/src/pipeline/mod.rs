@@ -12,9 +12,10 @@
 //! name = "clip"              # small letters, digits and '-'; unique
 //! kind = "clip"              # clip, overlay, pattern, compositor, blend, encoder, preview; camera, output, screen;
 //!                            # window, program; opengl, compute
-//! device = "blocks"          # a simulated device: plain (default), plain+blocks, blocks, vega10, navi21, tigerlake or turing,
-//!                            # or one of them that decodes the others' layouts, "vega10+decode", or the display of a chip, which
-//!                            # only reads, "navi21+display"; or vulkan, a real one
+//! device = "blocks"          # a simulated device: plain (default), plain+blocks, blocks, polaris10, vega10, navi21, tigerlake or
+//!                            # turing, or one of them that decodes the others' layouts, "vega10+decode", or the display of a chip,
+//!                            # which only reads, "navi21+display"; each may have an awkward habit, "navi21+lost-after=3"; or vulkan,
+//!                            # a real one
 //! formats = ["XRGB8888"]     # in order of preference; default: what the kind can do
 //! export = ["read", "explicit-flush"]  # default: read; needed, as every reader reads
 //! surfaces = 4               # in its pool, 1 to 16; default 4

@@ -183,6 +183,10 @@ impl Resolver<'_> {
     }
 
     fn device(&mut self, entry: &Entry) -> Device {
+        // Beside the words of the list, any of them with a habit behind it.
+        if let Some(device) = entry.device.as_ref().and_then(|word| handover::Device::from_name(word.as_ref())) {
+            return Device::Simulated(device);
+        }
         let words: Vec<String> = Device::all().map(Device::word).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let word = self.word(entry.device.as_ref(), "device", &words);

@@ -1,7 +1,7 @@
 //! Where the planes of a surface lie in its memory.
 //!
-//! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::tiled`], [`Layout::blocks`],
-//! [`Layout::buffer`]) or it is what a peer alleged and a check confirmed ([`Layout::from_allegation`]).
+//! A [`Layout`] is legal by construction: it was computed here ([`Layout::linear`], [`Layout::tiled`], [`Layout::in_tiles`],
+//! [`Layout::blocks`], [`Layout::buffer`]) or it is what a peer alleged and a check confirmed ([`Layout::from_allegation`]).
 //!
 //! Where a modifier leaves something unsaid, or pixels are compressed, only a driver can tell how the elements lie. Such a layout is
 //! *opaque*: its planes begin inside the memory, and that is all that can be said.
@@ -16,6 +16,7 @@ use alloc::string::String;
 
 use crate::units::lcm;
 use crate::{Bytes, Error, Extent, Format, Kind, Modifier, Px, Result, Stage};
+use tiling::Gfx8;
 
 /// The most planes a layout has, as in `drm_mode_fb_cmd2`.
 pub const MAX_PLANES: usize = 4;
@@ -68,6 +69,7 @@ pub struct Layout {
     count: usize,
     size: Bytes,
     is_opaque: bool,
+    tiles: Option<Gfx8>,
 }
 
 impl Layout {
@@ -182,7 +184,7 @@ impl Layout {
             (Some((format, extent)), _) if !is_opaque => tiled::check(format, extent, modifier, planes)?,
             (Some(_), _) => {}
         }
-        Ok(Self { image, modifier, planes: own, count: planes.len(), size, is_opaque })
+        Ok(Self { image, modifier, planes: own, count: planes.len(), size, is_opaque, tiles: None })
     }
 
     /// The format; `None` for a byte buffer.
@@ -204,6 +206,11 @@ impl Layout {
     /// How the elements lie.
     pub const fn modifier(&self) -> Modifier {
         self.modifier
+    }
+
+    /// The tiles of a surface of AMD GFX8, whose layout has no modifier ([`Modifier::INVALID`]).
+    pub const fn gfx8(&self) -> Option<Gfx8> {
+        self.tiles
     }
 
     /// Does only a driver know how the elements lie? Devices use such a surface; the CPU finds no pixel in it.

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 
 use super::field::Field;
 use super::{amdgpu, blocks, words};
+use crate::layout::tiling::Gfx8;
 use crate::{Bytes, Error, Kind, Metadata, Modifier, Result, Stage, Word};
 
 /// What a consumer holds, and what it knows beside it.
@@ -76,6 +77,8 @@ pub struct Decoded {
     pub fields: Vec<Field>,
     /// The modifier of the same layout, or why there is none that is certain.
     pub modifier: Result<Modifier>,
+    /// The layout where it is certain and there can be no modifier: tiles of AMD GFX8.
+    pub tiles: Option<Gfx8>,
     /// What was learnt that the 8-byte word alone could not tell; empty if the word is all there is, or tells all.
     pub beyond_word: Vec<String>,
     /// The image, if a block describes one.
@@ -85,13 +88,20 @@ pub struct Decoded {
 impl Decoded {
     /// An answer of this summary, fields and modifier.
     pub fn new(summary: impl Into<String>, fields: Vec<Field>, modifier: Result<Modifier>) -> Self {
-        Self { summary: summary.into(), fields, modifier, beyond_word: Vec::new(), image: None }
+        Self { summary: summary.into(), fields, modifier, tiles: None, beyond_word: Vec::new(), image: None }
     }
 
     /// Says what the word alone could not tell.
     #[must_use]
     pub fn beyond_word(mut self, beyond: Vec<String>) -> Self {
         self.beyond_word = beyond;
+        self
+    }
+
+    /// Says in which tiles it lies that have no modifier.
+    #[must_use]
+    pub fn tiles(mut self, tiles: Option<Gfx8>) -> Self {
+        self.tiles = tiles;
         self
     }
 

@@ -55,6 +55,10 @@ bitflags! {
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, where it is made or parsed; a list of them there is not"
+)]
 pub enum Message {
     /// The first message of each side.
     Hello {

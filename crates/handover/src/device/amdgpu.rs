@@ -16,7 +16,9 @@ use handover_model::export::{chip, decide};
 use handover_model::import::amdgpu::{Handle, Plane, Request, Step as ImportStep, plan};
 use handover_model::import::stride::Computed;
 use handover_model::layout::Constraints;
+use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{Caller, Chip as AmdChip, ImageType, Reader};
+use handover_model::metadata::registry::Registry;
 use handover_model::{Bytes, Decision, Elements, ExportFlags, ExportState, Extent, Format, Layout, Metadata};
 use handover_model::{Modifier, Stage};
 
@@ -56,6 +58,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) metadata: &'a Metadata,
     pub(crate) memory: Bytes,
     pub(crate) flags: ExportFlags,
+    /// Who says what the metadata means.
+    pub(crate) registry: &'a Registry,
 }
 
 impl Device {
@@ -123,10 +127,12 @@ impl Device {
             return Ok(Vec::new());
         };
         let by_modifier = arrival.handed.modifier() != Modifier::INVALID;
-        if !chip.makes(layout.modifier()) || !(by_modifier || chip.wrote(arrival.metadata)) {
+        let own = chip.makes(layout.modifier()) || layout.gfx8().is_some();
+        if !own || !(by_modifier || chip.wrote(arrival.metadata)) {
             return Ok(Vec::new());
         }
-        let import = Import { chip, reader, arrival, by_modifier, format, extent, modifier: layout.modifier() };
+        let (modifier, tiles) = (layout.modifier(), layout.gfx8());
+        let import = Import { chip, reader, arrival, by_modifier, format, extent, modifier, tiles };
         let mut steps = Vec::new();
         for index in 0..format.planes().len() {
             steps.extend(import.plane(index).map_err(|error| match error.kind() {
@@ -148,15 +154,18 @@ struct Import<'a> {
     format: Format,
     extent: Extent,
     modifier: Modifier,
+    /// Where there is no modifier for them.
+    tiles: Option<Gfx8>,
 }
 
 impl Import<'_> {
     /// The layout that the chip computes, whatever it was told; from the start of the memory.
     fn computed(&self) -> Result<Layout> {
-        let linear = Constraints { stride_align: self.chip.linear_stride, ..Constraints::NONE };
-        match self.modifier {
-            Modifier::LINEAR => Layout::linear(self.format, self.extent, linear),
-            modifier => Layout::tiled(self.format, self.extent, modifier, Constraints::NONE),
+        let linear = Constraints { stride_align: self.chip.linear_stride(self.format), ..Constraints::NONE };
+        match (self.modifier, self.tiles) {
+            (Modifier::LINEAR, _) => Layout::linear(self.format, self.extent, linear),
+            (_, Some(tiles)) => Layout::in_tiles(self.format, self.extent, tiles, Constraints::NONE),
+            (modifier, None) => Layout::tiled(self.format, self.extent, modifier, Constraints::NONE),
         }
         .map_err(|error| error.at(Stage::Import))
     }

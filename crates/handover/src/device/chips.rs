@@ -3,6 +3,7 @@
 //! Layouts, tiling words and blocks are the real ones. What is ours is the content of compression data (see [`tiled`](super::tiled)),
 //! which no vendor documents: a real chip of the same kind could not read it.
 
+use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{
     BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
     TilingWord, VENDOR, from_modifier,
@@ -10,7 +11,7 @@ use handover_model::metadata::amdgpu::{
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
 use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
 
-use super::{has_display_dcc, is_compressed};
+use super::{gfx8, has_display_dcc, is_compressed};
 use crate::error::{Error, Kind, Result};
 
 /// A chip.
@@ -27,7 +28,7 @@ pub(super) struct Chip {
     /// What it makes for a display by itself, of formats that it compresses; otherwise the best that its display reads.
     for_display: Option<Modifier>,
     /// Rows of a linear surface begin at multiples of this.
-    pub(super) linear_stride: Bytes,
+    linear_stride: Bytes,
     driver: Driver,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Chip {
 enum Driver {
     /// Both, as Mesa writes them for this level; with the register GB_ADDR_CONFIG of the chip.
     Amdgpu(Level, u32),
+    /// Both, on a chip whose tiles have no modifiers.
+    AmdgpuTiles(gfx8::Tiles),
     /// The tiling mode and the stride in one word; no block.
     I915,
     /// Mode and flags in one word; no block.
@@ -80,6 +83,18 @@ pub(super) static NAVI21: Chip = Chip {
     driver: Driver::Amdgpu(Level::Gfx10_3, 0x0000_0444),
 };
 
+/// No modifiers: what it tiles is shared without one.
+pub(super) static POLARIS10: Chip = Chip {
+    name: "polaris10",
+    product: "AMD Polaris10, GFX8: tiles without a modifier",
+    vendor_id: VENDOR,
+    pci_id: 0x67df,
+    modifiers: &[],
+    for_display: None,
+    linear_stride: Bytes(256),
+    driver: Driver::AmdgpuTiles(gfx8::POLARIS10),
+};
+
 /// Modifiers: Mesa 25.0.7, iris, in its order for gen 12; a CPU cannot write the media compression, which is left out.
 pub(super) static TIGERLAKE: Chip = Chip {
     name: "tigerlake",
@@ -112,7 +127,7 @@ pub(super) static TURING: Chip = Chip {
 };
 
 /// All of them.
-pub(super) static ALL: [&Chip; 4] = [&VEGA10, &NAVI21, &TIGERLAKE, &TURING];
+pub(super) static ALL: [&Chip; 5] = [&POLARIS10, &VEGA10, &NAVI21, &TIGERLAKE, &TURING];
 
 impl Chip {
     /// What it makes of this format, the best first, LINEAR last.
@@ -163,7 +178,7 @@ impl Chip {
     /// What its driver writes about a surface of this layout. `scanout`: it is for a display.
     pub(super) fn describe(&self, layout: &Layout, scanout: bool) -> Result<Metadata> {
         match &self.driver {
-            Driver::Amdgpu(level, _) => self.amdgpu(*level, layout, scanout),
+            Driver::Amdgpu(..) | Driver::AmdgpuTiles(_) => self.amdgpu(layout, scanout),
             Driver::I915 => Ok(i915_word(layout).map_or_else(Metadata::default, |word| self.with_word(word))),
             Driver::Nouveau => Ok(self.with_word(nouveau_word(layout))),
         }
@@ -171,9 +186,33 @@ impl Chip {
 
     /// Who reads its metadata by its driver's own rule; `None` where the driver has no block.
     pub(super) fn reader(&self) -> Option<Reader> {
+        Some(Reader { pci_id: self.pci_id, level: self.level()? })
+    }
+
+    /// Its level, if its driver is AMDGPU.
+    const fn level(&self) -> Option<Level> {
         match self.driver {
-            Driver::Amdgpu(level, _) => Some(Reader { pci_id: self.pci_id, level }),
+            Driver::Amdgpu(level, _) => Some(level),
+            Driver::AmdgpuTiles(_) => Some(Level::Gfx8),
             Driver::I915 | Driver::Nouveau => None,
+        }
+    }
+
+    /// The tiles it chooses for this format, where they have no modifier.
+    pub(super) fn tiles(&self, format: Format) -> Option<Gfx8> {
+        match &self.driver {
+            Driver::AmdgpuTiles(tiles) => {
+                gfx8::of(tiles, format).filter(|_| TexelFormat::of(format.fourcc()).is_some())
+            }
+            _ => None,
+        }
+    }
+
+    /// Where rows of its linear surfaces begin.
+    pub(super) fn linear_stride(&self, format: Format) -> Bytes {
+        match self.driver {
+            Driver::AmdgpuTiles(_) => gfx8::linear_stride(format),
+            _ => self.linear_stride,
         }
     }
 
@@ -181,16 +220,16 @@ impl Chip {
     pub(super) fn gb_addr_config(&self) -> Option<u32> {
         match self.driver {
             Driver::Amdgpu(_, register) => Some(register),
-            Driver::I915 | Driver::Nouveau => None,
+            Driver::AmdgpuTiles(_) | Driver::I915 | Driver::Nouveau => None,
         }
     }
 
     /// Does its driver's metadata say all of this layout?
     pub(super) fn tells(&self, modifier: Modifier) -> bool {
         match self.driver {
-            Driver::Amdgpu(..) | Driver::Nouveau => true,
-            // No mode for what is compressed.
-            Driver::I915 => !is_compressed(modifier),
+            Driver::Amdgpu(..) | Driver::AmdgpuTiles(_) | Driver::Nouveau => true,
+            // No mode for what is compressed, and none that says that rows are rows: 0 is what everything newer has too.
+            Driver::I915 => modifier != Modifier::LINEAR && !is_compressed(modifier),
         }
     }
 
@@ -203,8 +242,9 @@ impl Chip {
         Header { vendor_id: self.vendor_id, pci_id: self.pci_id, version: 1, flags: 0 }
     }
 
-    fn amdgpu(&self, level: Level, layout: &Layout, scanout: bool) -> Result<Metadata> {
-        let (Some((format, extent)), Some(pixels)) = (layout.format().zip(layout.extent()), layout.plane(0)) else {
+    fn amdgpu(&self, layout: &Layout, scanout: bool) -> Result<Metadata> {
+        let image = (layout.format().zip(layout.extent()), layout.plane(0), self.level());
+        let (Some((format, extent)), Some(pixels), Some(level)) = image else {
             // A buffer has no image to describe.
             return Ok(Metadata { block: self.header().alone(), ..Metadata::default() });
         };
@@ -224,9 +264,14 @@ impl Chip {
         let display_dcc = has_dcc && has_display_dcc(modifier);
         let first = layout.plane(1).filter(|_| has_dcc);
         let plane = first.map(|dcc| DccPlane { offset: dcc.offset, pitch: u32::try_from(dcc.stride.get()).ok() });
-        // The word tells of the display's DCC where there is one, the block of the renderer's.
-        let word = from_modifier(level, modifier, Some(texel), plane, scanout || display_dcc)?;
-        let tiling = word.swizzle().map_or(0, |swizzle| swizzle.mode());
+        let (word, tiling) = match &self.driver {
+            Driver::AmdgpuTiles(tiles) => gfx8::word(tiles, layout)?,
+            _ => {
+                // The word tells of the display's DCC where there is one, the block of the renderer's.
+                let word = from_modifier(level, modifier, Some(texel), plane, scanout || display_dcc)?;
+                (word, word.swizzle().map_or(0, |swizzle| swizzle.mode()))
+            }
+        };
         let dcc = match if display_dcc { layout.plane(2) } else { first } {
             None => Dcc::default(),
             Some(dcc) => Dcc {
@@ -252,10 +297,10 @@ impl Chip {
                 dst_sel: texel.dst_sel(),
                 bc_swizzle: texel.bc_swizzle(),
                 tiling,
-                pitch: (level == Level::Gfx9).then_some(pitch),
+                pitch: (level <= Level::Gfx9).then_some(pitch),
                 dcc,
             },
-            level_offsets: Vec::new(),
+            level_offsets: if level < Level::Gfx9 { vec![Bytes::ZERO] } else { Vec::new() },
             extra: None,
             overridden: None,
         };

@@ -2,23 +2,66 @@
 //!
 //! # Contract
 //!
-//! 1. The word and the block give a modifier, with the configuration of the producer's chip where they need it; where anything would
-//!    have to be guessed, the import is refused and the missing parameter named. A word of 0 and an empty block are unknown, never
-//!    linear. The image of the block is that of the handle.
+//! 1. A codec of the importer's registry makes a modifier of word and block, with the configuration of the producer's chip where they
+//!    need it; where anything would have to be guessed, the import is refused and the missing parameter named. A word of 0 and an
+//!    empty block are unknown, never linear. The image of the block is that of the handle.
 //! 2. The layout is computed again from that modifier, for the extent, format and stride that the handle says. It has to fit into the
 //!    memory, and its compression data has to begin where the block says.
 //! 3. On the chip that wrote it, the chip's own rule follows ([`amdgpu`](super::amdgpu)); its compression is kept as the block says.
 //! 4. On another device, only what is not compressed is read.
 
 use handover_model::layout::Constraints;
+use handover_model::layout::tiling::Tiling;
 use handover_model::metadata::registry::{Query, Registry};
-use handover_model::{Bytes, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
+use handover_model::{Bytes, Compression, Extent, Format, Layout, Metadata, Modifier, PlaneLayout, Stage};
 
-use super::{Device, Profile};
+use super::tiled::Engine;
+use super::{Device, Profile, is_compressed};
+use crate::allocate::Display;
 use crate::error::{Error, Kind, Result};
 
+impl Device {
+    /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
+    /// best without compression; for a display, of those that its display reads.
+    pub(crate) fn implicit(
+        self,
+        format: Format,
+        extent: Extent,
+        compression: Compression,
+        display: Display,
+    ) -> Result<Option<Layout>> {
+        let (Profile::Chip(chip), [_], Engine::Renderer) = (self.profile, format.planes(), self.engine) else {
+            return Ok(None);
+        };
+        if let Some(tiles) = chip.tiles(format) {
+            return Layout::in_tiles(format, extent, tiles, Constraints::NONE).map(Some);
+        }
+        let is_small = |modifier: Modifier| {
+            // Whatever else is wrong with it is said below.
+            let layout = Layout::tiled(format, extent, modifier, Constraints::NONE);
+            !layout.is_ok_and(|layout| self.check_size(&layout, Stage::Allocate).is_err())
+        };
+        let fits = |modifier: &Modifier| {
+            let plain = !is_compressed(*modifier);
+            chip.tells(*modifier) && (plain || (compression != Compression::None && is_small(*modifier)))
+        };
+        let chosen = match display {
+            Display::CanRead | Display::Scanout if chip.has_display() => chip.for_display(format).find(fits),
+            _ => chip.modifiers(format).find(fits),
+        };
+        match chosen {
+            None => Ok(None),
+            Some(Modifier::LINEAR) => {
+                let constraints = Constraints { stride_align: self.linear_stride(format), ..Constraints::NONE };
+                Layout::linear(format, extent, constraints).map(Some)
+            }
+            Some(modifier) => Layout::tiled(format, extent, modifier, Constraints::NONE).map(Some),
+        }
+    }
+}
+
 /// What the metadata says of a surface whose handle says no modifier.
-pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Result<Layout> {
+pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, registry: &Registry) -> Result<Layout> {
     let refused =
         |kind| Error::new(Stage::Import, kind).asked(format!("an import without a modifier on device {device}"));
     let (Some((format, extent)), Some(whole)) = (handle.format().zip(handle.extent()), handle.plane(0)) else {
@@ -43,8 +86,12 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
         .chain([("bytes_per_element", bytes)])
         .collect();
     let query = Query { metadata, driver: None, parameters: &parameters };
-    let (_, decoded) = Registry::new().identify(&query)?;
-    let modifier = decoded.modifier?;
+    let (_, decoded) = registry.identify(&query)?;
+    // Tiles that have no modifier, or the modifier.
+    let (modifier, tiles) = match decoded.tiles {
+        Some(tiles) => (Modifier::INVALID, Some(tiles)),
+        None => (decoded.modifier?, None),
+    };
     if let Some(image) = decoded.image {
         let told = (extent.width().get(), extent.height().get(), 1, 1, 1);
         let found = (image.width, image.height, image.levels, image.layers, image.samples);
@@ -58,23 +105,41 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata) -> Re
                 .why("the metadata is that of another surface"));
         }
     }
-    if !device.reads(modifier) {
-        return Err(device.refusal(modifier, metadata));
+    // Compression is read by the rule of the chip that wrote it, and by no codec that only names the modifier.
+    let reads = match tiles {
+        Some(_) => own.is_some() || device.decodes_determined,
+        None => device.reads(modifier),
+    };
+    if !reads || (own.is_none() && is_compressed(modifier)) {
+        let refusal = device.refusal(modifier, metadata);
+        return Err(match tiles {
+            Some(tiles) => {
+                refusal.asked(format!("an import of {} on device {device}", Tiling::amd_gfx8(tiles, Bytes(bytes))?))
+            }
+            None => refusal,
+        });
     }
     if modifier == Modifier::LINEAR {
         let plane = PlaneLayout { size: rows_of(format, handle, whole.stride), ..whole };
         return Layout::from_allegation(Some(format), Some(extent), modifier, &[plane], whole.size);
     }
-    let alleged =
-        |error: Error| refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string());
-    let computed = Layout::tiled(format, extent, modifier, Constraints::NONE).map_err(alleged)?;
+    let alleged = |error: Error| match *error.kind() {
+        // Tiles that nothing here computes.
+        Kind::Unsupported => error.at(Stage::Import),
+        _ => refused(Kind::Malformed).found(format!("a stride of {}", whole.stride)).why(error.to_string()),
+    };
+    let compute = |constraints| match tiles {
+        Some(tiles) => Layout::in_tiles(format, extent, tiles, constraints),
+        None => Layout::tiled(format, extent, modifier, constraints),
+    };
+    let computed = compute(Constraints::NONE).map_err(alleged)?;
     let computed = match computed.plane(0) {
         Some(pixels) if pixels.stride == whole.stride => computed,
         // The chip's own rule says which strides it takes, and names the one it wants.
         _ if own.is_some_and(|chip| chip.reader().is_some()) => return Ok(computed),
         _ => {
             let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
-            Layout::tiled(format, extent, modifier, constraints).map_err(alleged)?
+            compute(constraints).map_err(alleged)?
         }
     };
     if computed.size() > whole.size || computed.plane(0).is_none_or(|plane| plane.stride != whole.stride) {

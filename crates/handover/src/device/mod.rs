@@ -6,6 +6,8 @@
 pub(crate) mod amdgpu;
 mod chips;
 mod codec;
+mod gfx8;
+pub(crate) mod habits;
 mod implicit;
 mod linear;
 mod maps;
@@ -20,7 +22,7 @@ use handover_model::layout::blocks;
 use handover_model::layout::tiling::{Parameters, Plane, Tiling};
 use handover_model::metadata::blocks as simulated;
 use handover_model::modifier::Parsed;
-use handover_model::{Bytes, Compression, Format, Header, Layout, Metadata, Modifier, Stage};
+use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage};
 
 use crate::allocate::Display;
 use crate::backend::memory::Cpu;
@@ -28,6 +30,7 @@ use crate::error::{Error, Kind, Result};
 use amdgpu::Arrival;
 use chips::Chip;
 pub(crate) use codec::{At, Codec, opaque, outside};
+pub use habits::Habit;
 use tiled::Engine;
 
 /// Whose rules a surface is read and written by on this side: those of a simulated device, or of a real one's driver.
@@ -43,6 +46,8 @@ pub struct Device {
     config: Option<u32>,
     /// Its decoder reads wrong on purpose: this bit of every address is inverted.
     flipped: Option<u32>,
+    /// What it does that its offers do not tell.
+    habit: Option<Habit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +67,8 @@ impl Device {
     pub const VEGA10: Self = Self::chip(&chips::VEGA10);
     /// `navi21`: AMD, GFX10.3.
     pub const NAVI21: Self = Self::chip(&chips::NAVI21);
+    /// `polaris10`: AMD, GFX8, whose tiles have no modifiers: [`allocate::implicit`](crate::allocate::implicit).
+    pub const POLARIS10: Self = Self::chip(&chips::POLARIS10);
     /// `tigerlake`: Intel, gen 12.
     pub const TIGERLAKE: Self = Self::chip(&chips::TIGERLAKE);
     /// `turing`: NVIDIA.
@@ -72,8 +79,15 @@ impl Device {
     pub const DRIVER: Self = Self::of(Profile::Driver);
 
     const fn of(profile: Profile) -> Self {
-        let engine = Engine::Renderer;
-        Self { profile, engine, decodes_blocks: false, decodes_determined: false, config: None, flipped: None }
+        Self {
+            profile,
+            engine: Engine::Renderer,
+            decodes_blocks: false,
+            decodes_determined: false,
+            config: None,
+            flipped: None,
+            habit: None,
+        }
     }
 
     const fn chip(chip: &'static Chip) -> Self {
@@ -143,14 +157,20 @@ impl Device {
         [Self::PLAIN, Self::BLOCKS].into_iter().chain(chips::ALL.map(Self::chip))
     }
 
-    /// The simulated device of this name: "plain", "blocks", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind it, with
-    /// [a decoder](Self::with_decoder); with "+display", [its display](Self::display); "plain+blocks":
-    /// [that of blocks](Self::with_blocks_decoder).
+    /// The simulated device of this name: "plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind
+    /// it, with [a decoder](Self::with_decoder); with "+display", [its display](Self::display); "plain+blocks":
+    /// [that of blocks](Self::with_blocks_decoder). Any of them may end with a "+" and the [word](Habit::word) of a habit:
+    /// "navi21+decode+lost-after=3".
     pub fn from_name(name: &str) -> Option<Self> {
         let plain = [Self::PLAIN.with_blocks_decoder()];
-        let displays = Self::simulated().filter_map(Self::display);
-        let all = Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain).chain(displays);
-        all.into_iter().find(|device| device.name() == name)
+        let displays = || Self::simulated().filter_map(Self::display);
+        let all =
+            || Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain).chain(displays());
+        let habit = |(bare, word): (&str, &str)| {
+            let device = all().find(|device| device.name() == bare)?;
+            Habit::from_word(word).map(|habit| device.with_habit(habit)).filter(|device| device.name() == name)
+        };
+        all().find(|device| device.name() == name).or_else(|| name.rsplit_once('+').and_then(habit))
     }
 
     /// Is it simulated?
@@ -174,7 +194,8 @@ impl Device {
         let blocks = if self.decodes_blocks && self.profile != Profile::Blocks { "+blocks" } else { "" };
         let decode = if self.decodes_determined { "+decode" } else { "" };
         let display = if self.only_reads() { "+display" } else { "" };
-        format!("{profile}{blocks}{decode}{display}")
+        let habit = self.habit.map(|habit| format!("+{}", habit.word())).unwrap_or_default();
+        format!("{profile}{blocks}{decode}{display}{habit}")
     }
 
     /// What it stands for, in a few words: "AMD Vega10, GFX9".
@@ -205,21 +226,6 @@ impl Device {
             Profile::Blocks => vec![Modifier::LINEAR],
             Profile::Chip(_) if self.only_reads() => Vec::new(),
             Profile::Chip(chip) => chip.modifiers(format).collect(),
-        }
-    }
-
-    /// What it would make of this format by itself, where its metadata can tell another device like it: the best of its layouts, or the
-    /// best without compression; for a display, of those that its display reads.
-    pub(crate) fn implicit(self, format: Format, compression: Compression, display: Display) -> Option<Modifier> {
-        let (Profile::Chip(chip), [_], Engine::Renderer) = (self.profile, format.planes(), self.engine) else {
-            return None;
-        };
-        let fits = |modifier: &Modifier| {
-            chip.tells(*modifier) && (compression != Compression::None || !is_compressed(*modifier))
-        };
-        match display {
-            Display::CanRead | Display::Scanout if chip.has_display() => chip.for_display(format).find(fits),
-            _ => chip.modifiers(format).find(fits),
         }
     }
 
@@ -274,9 +280,9 @@ impl Device {
     /// With the codec, the layout as the metadata has it (compression may have been dropped since the handle was made), and what the
     /// driver of a chip of AMD's did for it.
     pub(crate) fn decoder(self, arrival: &Arrival<'_>) -> Result<(Codec, Layout, Vec<Step>)> {
-        let Arrival { handed, metadata, .. } = arrival;
+        let Arrival { handed, metadata, registry, .. } = arrival;
         let layout = match handed.modifier() {
-            Modifier::INVALID if self.is_simulated() => &implicit::layout(self, handed, metadata)?,
+            Modifier::INVALID if self.is_simulated() => &implicit::layout(self, handed, metadata, registry)?,
             _ => *handed,
         };
         let modifier = layout.modifier();
@@ -284,7 +290,9 @@ impl Device {
         if modifier == Modifier::LINEAR {
             return Ok((Codec::Linear(*layout), *layout, steps));
         }
-        if !self.reads(modifier) {
+        self.check_size(layout, Stage::Import)?;
+        // What has no modifier was found readable where its metadata was.
+        if layout.gfx8().is_none() && !self.reads(modifier) {
             return Err(self.refusal(modifier, metadata));
         }
         if self.is_simulated() && is_compressed(modifier) && !layout.has_compression() {

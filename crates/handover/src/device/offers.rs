@@ -16,7 +16,7 @@ impl Device {
         let makes = usages.intersects(SurfaceUsages::WRITE | SurfaceUsages::RENDER | SurfaceUsages::DECODE);
         let all = |format: Format| if makes { self.modifiers(format) } else { self.readable(format) };
         let entry = |format: Format, modifier: Modifier| {
-            let stride_align = if modifier == Modifier::LINEAR { self.linear_stride() } else { Bytes(1) };
+            let stride_align = if modifier == Modifier::LINEAR { self.linear_stride(format) } else { Bytes(1) };
             OfferEntry { stride_align, usages, ..OfferEntry::new(Some(format), modifier) }
         };
         let entries = formats
@@ -41,9 +41,9 @@ impl Device {
         all
     }
 
-    pub(crate) fn linear_stride(self) -> Bytes {
+    pub(crate) fn linear_stride(self, format: Format) -> Bytes {
         match self.profile {
-            Profile::Chip(chip) => chip.linear_stride,
+            Profile::Chip(chip) => chip.linear_stride(format),
             _ => LINEAR_STRIDE,
         }
     }

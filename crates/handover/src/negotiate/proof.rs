@@ -95,6 +95,7 @@ pub fn prove(
     parties: &mut [Party],
     patience: Duration,
 ) -> Result<Proven> {
+    device.check_alive(Stage::Negotiate)?;
     let mut refused = Vec::new();
     for backend in backends {
         let conflict = match try_source(

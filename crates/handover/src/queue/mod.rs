@@ -9,6 +9,7 @@ use handover_model::Stage;
 
 use crate::acquire::{Refusal, Wish, check, make_room};
 use crate::deadline::Deadline;
+use crate::device::habits as device;
 use crate::error::{Error, Kind, Result, os};
 use crate::fence::{self, Fence};
 use crate::lease::{Lease, Parts, Share};
@@ -223,9 +224,7 @@ impl Shared {
 impl Submission {
     fn run(mut self) {
         let result = match self.turn() {
-            Ok(lease) => self.run_job(&lease).inspect_err(|error| {
-                self.share.fail(error.errno().and_then(|errno| u32::try_from(errno).ok()).unwrap_or(EIO));
-            }),
+            Ok(lease) => self.run_job(&lease).inspect_err(|error| self.share.fail_with(error)),
             // Nothing was written: the entries are withdrawn, not failed.
             Err(error) if error.is_timeout() => Err(Error::new(Stage::Acquire, Kind::Cancelled)
                 .asked(format!("the turn of job {} before its deadline", self.fence.seq()))
@@ -239,10 +238,22 @@ impl Submission {
 
     fn turn(&mut self) -> Result<Lease> {
         for fence in &self.after {
-            fence.wait(self.deadline)?;
+            self.wait_after(fence)?;
         }
         self.waiting.wait(&self.share, self.deadline, Stage::Acquire)?;
         Lease::granted(Arc::clone(&self.share), self.waiting.failed())
+    }
+
+    fn wait_after(&self, fence: &Fence) -> Result<()> {
+        loop {
+            match fence.wait(device::look_again(self.share.parts(), self.deadline)) {
+                // A slice has passed. What has ended may have ended with a time-out of its own.
+                Err(_) if !fence.has_ended() && !self.deadline.has_passed() => {
+                    self.share.check_device(Stage::Acquire)?;
+                }
+                ended => return ended,
+            }
+        }
     }
 
     fn run_job(&mut self, lease: &Lease) -> Result<()> {
@@ -252,6 +263,3 @@ impl Submission {
         })
     }
 }
-
-/// "Input/output error", for jobs that failed without an errno.
-const EIO: u32 = 5;

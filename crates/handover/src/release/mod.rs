@@ -8,6 +8,7 @@ use handover_model::Stage;
 use handover_sys::dma_buf;
 
 use crate::backend::linux::SyncFile;
+use crate::device::habits;
 use crate::error::{Error, Kind, Result, os};
 use crate::kernel_fences::{ENOTTY, direction};
 use crate::lease::{self, Lease};
@@ -17,9 +18,11 @@ impl Lease {
     ///
     /// # Errors
     /// [`Kind::Spoiled`](crate::Kind::Spoiled): an entry was no longer ours, since somebody wrote over the control file.
+    /// [`Kind::DeviceLost`]: the entries ended, as failed.
     #[inline]
     pub fn release(self) -> Result<()> {
-        lease::Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release))
+        let on_device = habits::check(self.share().parts(), Stage::Release);
+        lease::Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release)).and(on_device)
     }
 
     /// Releases the lease after a device's work: attaches its fence to the kernel's reservation of every surface, as WRITE where the

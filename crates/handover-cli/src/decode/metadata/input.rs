@@ -44,6 +44,12 @@ impl Input {
 pub(super) fn read(arguments: &Arguments) -> Result<Input, String> {
     let word = arguments.word.as_deref().map(|text| number("--word", text, u64::MAX)).transpose()?.unwrap_or(0);
     let block = arguments.block.as_deref().map(block).transpose()?.unwrap_or_default();
+    // Of these vendors the header only says whose word it is, and a word of 0 is not one that was not given.
+    if let (Some(header @ Header { vendor_id: 0x8086 | 0x10de, .. }), None, None, Header::BYTES) =
+        (block.header(), &arguments.word, &arguments.driver, block.len())
+    {
+        return Err(format!("--word: missing; the block is {header} and nothing more, which says whose word it is"));
+    }
     let mut parameters = Vec::new();
     for text in &arguments.parameters {
         parameters.push(parameter(text)?);

@@ -89,6 +89,6 @@ fn explain(input: &input::Input) -> Decoded {
         Ok((codec, decoded)) => (codec, decoded),
         Err(error) => return report::unknown(input, here.as_ref(), &error),
     };
-    let elsewhere = Elsewhere::of(&decoded.modifier);
+    let elsewhere = Elsewhere::of(&decoded);
     Report { input, codec, decoded: &decoded, here: here.as_ref(), elsewhere: &elsewhere }.decoded()
 }

@@ -1,9 +1,11 @@
 //! What readers make of metadata: one on the device that wrote it, and one on any other.
 
+use handover::layout::tiling::Gfx8;
 use handover::metadata::amdgpu::{
     Caller, Chip, Description, ImageType, Level, Outcome, Reader, Reading, TilingWord, VENDOR, read,
 };
-use handover::{Bytes, Error, Modifier, Result};
+use handover::metadata::registry::Decoded;
+use handover::{Bytes, Error, Modifier};
 use serde_json::{Value, json};
 
 use super::input::Input;
@@ -99,6 +101,8 @@ fn tiles(word: &TilingWord) -> String {
 pub(super) enum Elsewhere {
     /// It knows where every pixel lies.
     Reads(Modifier),
+    /// The same, where there is no modifier to say it by: the tiles.
+    Tiles(Gfx8),
     /// It knows where everything lies, and not what the pixels are.
     Compressed(Modifier),
     /// It refuses: what is missing, if it is that, and which option gives it.
@@ -116,8 +120,11 @@ const OPTIONS: [(&str, &str); 6] = [
 ];
 
 impl Elsewhere {
-    pub(super) fn of(modifier: &Result<Modifier>) -> Self {
-        match modifier {
+    pub(super) fn of(decoded: &Decoded) -> Self {
+        if let Some(tiles) = decoded.tiles {
+            return Self::Tiles(tiles);
+        }
+        match &decoded.modifier {
             Ok(modifier) if modifier.parse().is_ok_and(|parsed| parsed.is_compressed()) => Self::Compressed(*modifier),
             Ok(modifier) => Self::Reads(*modifier),
             Err(error) => Self::refused(error),
@@ -135,6 +142,13 @@ impl Elsewhere {
         match self {
             Self::Reads(Modifier::LINEAR) => vec!["reads it: rows of pixels".into()],
             Self::Reads(modifier) => vec![format!("reads it, with a decoder for {modifier}")],
+            Self::Tiles(tiles) => {
+                let Gfx8 { pipes, banks, bank_width, bank_height, macro_aspect, .. } = tiles;
+                let banks = format!("{banks} banks of {bank_width}x{bank_height}, aspect {macro_aspect}");
+                vec![format!(
+                    "reads it, with a decoder for tiles of GFX8: {pipes} pipes, {banks}; no modifier can say it"
+                )]
+            }
             Self::Compressed(modifier) => {
                 vec![format!("refuses: {modifier} is compressed: resolve first"), "knows where all of it lies".into()]
             }
@@ -153,7 +167,7 @@ impl Elsewhere {
 
     pub(super) fn json(&self) -> Value {
         match self {
-            Self::Reads(_) => json!({ "reads": true, "why": null, "missing": null, "option": null }),
+            Self::Reads(_) | Self::Tiles(_) => json!({ "reads": true, "why": null, "missing": null, "option": null }),
             Self::Compressed(_) => {
                 json!({ "reads": false, "why": "compressed: resolve first", "missing": null, "option": null })
             }

@@ -8,6 +8,7 @@ use super::pal::{Form, PalBlock};
 use super::{
     Chip, ChipConfig, Description, Determined, FormatNumbers, Layout, Level, Producer, TilingWord, VENDOR, determine,
 };
+use crate::layout::tiling::Gfx8;
 use crate::metadata::registry::{Codec, Decoded, Image, Query};
 use crate::{Bytes, Error, Kind, Metadata, Modifier, Result, Stage, Word};
 
@@ -97,7 +98,10 @@ impl Codec for Amdgpu {
             _ => PalBlock::decode(block).as_ref().and_then(image_of_pal),
         };
         let summary = format!("{owner}: {what}, {tiles}");
-        Ok(Decoded::new(summary, fields, determined.and_then(modifier)).beyond_word(beyond).image(image))
+        let tiles = determined.as_ref().map_err(Clone::clone).and_then(tiles_of);
+        // Where the word's tiles are none that is known here, that is why nobody can read it, and not that they have no modifier.
+        let modifier = tiles.as_ref().map_err(Clone::clone).and_then(|_| determined.and_then(modifier));
+        Ok(Decoded::new(summary, fields, modifier).tiles(tiles.unwrap_or_default()).beyond_word(beyond).image(image))
     }
 }
 
@@ -120,6 +124,24 @@ fn modifier(determined: Determined) -> Result<Modifier> {
         Layout::Tiles(_) => Err(Error::new(Stage::Import, Kind::Unsupported)
             .asked("a modifier for a tiling word")
             .why("GFX6, 7 and 8 have no modifiers; the tile parameters of the word give the layout")),
+    }
+}
+
+/// The tiles of a layout without a modifier; `None` where it has one.
+fn tiles_of(determined: &Determined) -> Result<Option<Gfx8>> {
+    let (Layout::Tiles(word), Some(level)) = (determined.layout, determined.level) else { return Ok(None) };
+    let tiles = word.tiles(level)?;
+    let refused = || Error::new(Stage::Import, Kind::Unsupported).asked("the tiles of a word");
+    if determined.compressed != Some(false) {
+        return Err(refused()
+            .found("COMPRESSION_EN in the block")
+            .why("compressed: its producer has to resolve it first, nobody else knows the compression"));
+    }
+    match determined.image.filter(|image| image.last_level != 0 || image.layers() != 1) {
+        Some(image) => Err(refused()
+            .found(format!("LAST_LEVEL {} and {} layers in the block", image.last_level, image.layers()))
+            .why("the word's tiles are those of the first level, and say nothing of where the others begin")),
+        None => Ok(Some(tiles)),
     }
 }
 

@@ -25,6 +25,7 @@ mod other;
 pub mod pal;
 mod read;
 mod swizzle;
+mod tiles;
 mod word;
 
 pub use block::{Dcc, Description, Descriptor, EXTRA, Extra, HEAD_BYTES, ImageType, OVERRIDDEN};

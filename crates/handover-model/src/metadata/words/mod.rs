@@ -1,6 +1,6 @@
 //! What other drivers of the kernel keep with a buffer: the codecs of their words, one file a driver.
 //!
-//! Where a driver keeps two numbers of 32 bits, the first is the low half of our [`Word`].
+//! Where a driver keeps two numbers of 32 bits, the first is the low half of our [`Word`](crate::Word).
 //!
 //! | driver | low half | high half | ioctl |
 //! |---|---|---|---|
@@ -12,7 +12,8 @@
 //! | msm | nothing; its block holds a modifier | | GEM_INFO, GET_METADATA |
 //!
 //! None of them carries a header, so a consumer has to know the driver; or a writer adds a header and nothing more, whose vendor then
-//! says whose word it is (i915 and nouveau). xe, virtio-gpu, etnaviv, v3d, lima, panfrost and panthor keep
+//! says whose word it is (i915 and nouveau), be it 0: nouveau's kind 0 is pitch, which is linear, since it is fixed when the buffer is
+//! made; i915's mode 0 is what every buffer has that nobody set, X or Y tiles being all that can be set, and stays unknown. xe, virtio-gpu, etnaviv, v3d, lima, panfrost and panthor keep
 //! nothing of the kind: for them there are modifiers. Source: Linux 6.12, `include/uapi/drm/*_drm.h`.
 
 mod i915;
@@ -32,7 +33,7 @@ pub use tegra::Tegra;
 pub use vc4::Vc4;
 
 use super::registry::Query;
-use crate::{Error, Header, Kind, Stage, Text, Word};
+use crate::{Error, Header, Kind, Stage, Text};
 
 /// Is it this driver's word: by the driver's name, or by a bare header of the vendor whose chips it drives?
 fn by_driver_or_vendor(query: &Query<'_>, driver: &str, vendor_id: u16) -> bool {
@@ -40,7 +41,7 @@ fn by_driver_or_vendor(query: &Query<'_>, driver: &str, vendor_id: u16) -> bool 
     let bare = block.header().filter(|_| block.len() == Header::BYTES);
     match query.driver {
         Some(known) => known == driver,
-        None => query.metadata.word != Word(0) && bare.is_some_and(|header| header.vendor_id == vendor_id),
+        None => bare.is_some_and(|header| header.vendor_id == vendor_id),
     }
 }
 

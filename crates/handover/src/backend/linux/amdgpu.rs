@@ -24,6 +24,7 @@ use super::{Card, KmsHandle};
 use crate::backend::memory::{Memory, PAGE};
 use crate::backend::{Allocated, Backend, Order};
 use crate::error::{Error, Kind, Result, os};
+use crate::import::{Options, import_with};
 use crate::{Device, Handle, Surface, Writers};
 
 /// "Invalid argument": what a driver answers to a buffer that it cannot use or does not know.
@@ -75,7 +76,7 @@ impl Amdgpu {
     /// # Errors
     /// As [`import`](crate::import()); [`Kind::Unsupported`]: the driver keeps the metadata, and not on this device.
     pub fn import(&self, handle: Handle, device: Device) -> Result<Surface> {
-        crate::import::import_on(handle, device, Some(self))
+        import_with(handle, device, &Options { amdgpu: Some(self), ..Options::default() })
     }
 
     /// What the driver keeps with the buffer behind a dma-buf, whoever made it and set it. `None`: nothing, for it is
