@@ -152,8 +152,9 @@ fn a_decoder_with_one_wrong_address_bit_fails_the_run_for_every_access() {
 fn what_a_device_cannot_import_is_refused_before_anything_starts() {
     let decode = "what helps: --other-device decode, or device = \"vega10+decode\" for cl";
     for (opengl, compute, says) in [
-        ("navi21", "vega10", ["GB_ADDR_CONFIG", "what helps: device = \"navi21\" for both"]),
+        ("navi21", "vega10", ["GB_ADDR_CONFIG", "what helps: device = \"navi21\" for cl too"]),
         ("tigerlake", "vega10", ["this device has no decoder for that layout", decode]),
+        ("turing", "vega10+decode", ["generation", "what helps: an `opengl` on a chip whose metadata"]),
         // The word of nouveau leaves out which generation of chips it is of.
         ("turing", "turing", ["generation", "what helps: an `opengl` on a chip whose metadata says all of its layout"]),
     ] {

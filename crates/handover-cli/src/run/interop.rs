@@ -89,20 +89,18 @@ pub(super) fn rehearse(plan: &Plan) -> Result<(), Refusal> {
 
 /// The error with what helps in a pipeline, where no modifier is negotiated for an interop.
 fn helped(opengl: &Party, compute: &Party, error: Error) -> Error {
-    let decoder = compute.device.with_decoder();
-    let by_decoder = || !compute.device.has_decoder() && try_objects(opengl, compute, decoder).is_ok();
-    match error.stage() {
-        Stage::Import if opengl.device == compute.device => {
-            error.help("an `opengl` on a chip whose metadata says all of its layout: vega10, navi21 or tigerlake")
-        }
-        Stage::Import if by_decoder() => error.help(format!(
-            "--other-device decode, or device = \"{}\" for {}",
-            decoder.name(),
-            compute.participant.name
-        )),
-        Stage::Import => error.help(format!("device = \"{}\" for both", opengl.device.name())),
-        _ => error,
+    if error.stage() != Stage::Import {
+        return error;
     }
+    let is_tried = |importer: Device| try_objects(opengl, compute, importer).is_ok();
+    let (name, decoder, own) = (&compute.participant.name, compute.device.with_decoder(), opengl.device);
+    error.help(if is_tried(decoder) {
+        format!("--other-device decode, or device = \"{}\" for {name}", decoder.name())
+    } else if is_tried(own) {
+        format!("device = \"{}\" for {name} too", own.name())
+    } else {
+        "an `opengl` on a chip whose metadata says all of its layout: vega10, navi21 or tigerlake".into()
+    })
 }
 
 fn try_objects(opengl: &Party, compute: &Party, importer: Device) -> handover::Result<()> {

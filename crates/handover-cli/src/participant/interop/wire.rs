@@ -188,3 +188,43 @@ fn decoded<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
         |error: serde_json::Error| malformed(Stage::Import).asked("a message of an interop").found(error.to_string());
     serde_json::from_slice(bytes).map_err(|error| wrong(error).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Link, Word};
+    use handover::transport::Channel;
+    use handover::{Deadline, Kind};
+
+    /// Two ends.
+    fn links() -> (Link, Link) {
+        let (one, other) = Channel::pair().unwrap();
+        (Link(one), Link(other))
+    }
+
+    #[test]
+    fn words_arrive_and_the_end_of_a_side_is_no_word() {
+        let (one, other) = links();
+        for word in [Word::Frame(1), Word::Enqueued(u64::MAX), Word::End] {
+            assert!(one.send(word).unwrap());
+            assert_eq!(other.receive(Deadline::Never).unwrap(), Some(word));
+        }
+        drop(one);
+        assert_eq!(other.receive(Deadline::Never).unwrap(), None);
+        assert!(!other.send(Word::End).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_word_is_refused() {
+        for bytes in [&b"f"[..], b"fffffffff0", b"x\0\0\0\0\0\0\0\0"] {
+            let (one, other) = links();
+            assert!(one.send_bytes(bytes, &[]).unwrap());
+            assert_eq!(*other.receive(Deadline::Never).unwrap_err().kind(), Kind::Malformed, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_out_of_order_names_both() {
+        let refusal = Word::Enqueued(4).instead(Word::Frame(7)).to_string();
+        assert!(refusal.contains("asked for the work on frame 4 in a queue; found frame 7; "), "{refusal}");
+    }
+}
