@@ -188,8 +188,9 @@ fn a_block_is_read_in_every_form() {
 
 #[test]
 fn words_of_other_drivers() {
-    let cases: [(&[&str], &str); 6] = [
-        (&["--word", "26", "--pci-id", "0x687f"], "the driver amdgpu, by --pci-id"),
+    let cases: [(&[&str], &str); 7] = [
+        (&["--word", "26", "--pci-id", "1002:687f"], "the driver amdgpu, by --pci-id"),
+        (&["--word", "26", "--pci-id", "0x1002:0x687f"], "the driver amdgpu, by --pci-id"),
         (&["--driver", "i915", "--word", "0x1002"], "reads it, with a decoder for INTEL Y_TILED"),
         (&["--driver", "tegra", "--word", "0x400000002"], "blocks of 128 rows"),
         (&["--driver", "nouveau", "--word", "0xfe0000000040"], "generation is missing"),
@@ -207,10 +208,24 @@ fn words_of_other_drivers() {
 fn what_means_nothing_is_refused_with_its_field() {
     let long = "0 ".repeat(65);
     let vega = "1 1002687f 0 00a00000 410dc77f 91a00f2e 80efe000 0 0 0";
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 24] = [
         (&["--word", "0x1a"], "--driver is missing: a word without a block does not say whose it is"),
-        (&["--word", "0x1a", "--pci-id", "0x6798"], "--driver is missing: --pci-id 0x6798 is a chip that both radeon"),
-        (&["--word", "0x1a", "--pci-id", "0x9a49"], "--pci-id 0x9a49 is no chip of AMD's that is known"),
+        (&["--word", "0x1a", "--gfx", "9"], "does not say whose it is; one of amdgpu, "),
+        (
+            &["--word", "0x1a", "--pci-id", "1002:6798"],
+            "--driver is missing: --pci-id 1002:6798 is a chip that both radeon",
+        ),
+        (&["--word", "0x1a", "--pci-id", "1002:9a49"], "--pci-id 1002:9a49 is no chip of AMD's that is known"),
+        // Of AMD's, Raphael; of NVIDIA's, GM204.
+        (&["--word", "0x1a", "--pci-id", "10de:13c0"], "--pci-id 10de:13c0 is no chip of AMD's, the vendor 0x1002"),
+        (&["--word", "0x1a", "--pci-id", "0x13c0"], "says no vendor, and vendors number their chips alike"),
+        (&["--word", "0x1a", "--pci-id", "0x73bf"], "--pci-id 1002:73bf would do; one of amdgpu, "),
+        (&["--word", "0x1a", "--pci-id", "1002:"], "--pci-id 1002:: VENDOR:DEVICE, each a hexadecimal number"),
+        (
+            &["--word", "0x1a", "--pci-id", "10de:13c0", "--driver", "amdgpu"],
+            "amdgpu drives chips of the vendor 0x1002",
+        ),
+        (&["--word", "0x1a", "--block", vega, "--pci-id", "10de:687f"], "dword 1 bits 31:16 of the block say 0x1002"),
         (&["--word", "0"], "neither means linear"),
         (&["--word", "3", "--driver", "i915"], "bits 6:0 TILING_MODE are 3"),
         (&["--word", "0x1a", "--driver", "amdgpu"], "the parameter pci_id or gfx"),

@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{
@@ -102,7 +103,7 @@ fn the_summary_tells_each_decision_and_its_reason() {
 }
 
 #[test]
-fn every_chip_works_for_its_own_and_with_a_decoder_for_others() {
+fn every_chip_whose_metadata_is_whole_works_for_its_own_and_with_a_decoder_for_others() {
     for (opengl, compute) in [
         ("navi21", "navi21"),
         ("vega10", "vega10"),
@@ -149,16 +150,75 @@ fn a_decoder_with_one_wrong_address_bit_fails_the_run_for_every_access() {
 
 #[test]
 fn what_a_device_cannot_import_is_refused_before_anything_starts() {
+    let decode = "what helps: --other-device decode, or device = \"vega10+decode\" for cl";
     for (opengl, compute, says) in [
-        ("navi21", "vega10", "GB_ADDR_CONFIG"),
-        ("tigerlake", "vega10", "this device has no decoder for that layout"),
-        ("plain", "plain", "its metadata says nothing of the layout of such a surface"),
+        ("navi21", "vega10", ["GB_ADDR_CONFIG", "what helps: device = \"navi21\" for cl too"]),
+        ("tigerlake", "vega10", ["this device has no decoder for that layout", decode]),
+        ("turing", "vega10+decode", ["generation", "what helps: an `opengl` on a chip whose metadata"]),
+        // The word of nouveau leaves out which generation of chips it is of.
+        ("turing", "turing", ["generation", "what helps: an `opengl` on a chip whose metadata says all of its layout"]),
+    ] {
+        let directory = Directory::new();
+        let pipeline = directory.file("pair.toml", pair(opengl, compute, "read", 2));
+        let output = run(&directory, &[&pipeline]);
+        assert_eq!(output.status.code(), Some(2), "{opengl} {compute}: {}", stderr(&output));
+        let message = stderr(&output);
+        assert!(message.contains("cl cannot import a texture and a buffer of gl"), "{message}");
+        assert!(says.iter().all(|says| message.contains(says)), "{message}");
+        assert!(!directory.out().exists());
+    }
+}
+
+#[test]
+fn a_device_without_metadata_is_refused_where_it_is_named() {
+    let chips = "allowed: vega10, navi21, tigerlake, turing";
+    for (opengl, compute, says) in [
+        ("plain", "navi21", "`gl` is on the device plain"),
+        ("blocks", "navi21", "`gl` is on the device blocks"),
+        ("navi21", "plain", "`cl` is on the device plain"),
     ] {
         let directory = Directory::new();
         let output = run(&directory, &[&directory.file("pair.toml", pair(opengl, compute, "read", 2))]);
-        assert_eq!(output.status.code(), Some(2), "{opengl} {compute}: {}", stderr(&output));
         let message = stderr(&output);
-        assert!(message.contains("cl cannot import a texture of gl") && message.contains(says), "{message}");
+        assert_eq!(output.status.code(), Some(2), "{opengl} {compute}: {message}");
+        assert!(message.contains(says) && message.contains(chips), "{message}");
+    }
+    let directory = Directory::new();
+    let unsaid = pair("navi21", "navi21", "read", 2).replace("device = \"navi21\"\n", "");
+    let message = stderr(&run(&directory, &[&directory.file("pair.toml", unsaid)]));
+    assert!(message.contains("`gl` is on the device plain, which it is without `device`"), "{message}");
+    assert!(message.contains("`cl` is on the device plain, which it is without `device`"), "{message}");
+}
+
+#[test]
+fn on_another_device_a_texture_is_decoded_and_never_linear() {
+    let directory = Directory::new();
+    let pipeline = directory.file("pair.toml", pair("tigerlake", "vega10", "read-write", 2));
+    let output = run(&directory, &[&pipeline, "--frames", "2", "--other-device", "linear"]);
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for says in ["--other-device linear: cl imports what gl exports", "what helps: --other-device decode"] {
+        assert!(message.contains(says), "{message}");
+    }
+    ran(&pipeline, &["--other-device", "decode"]);
+    ran(&directory.file("same.toml", pair("navi21", "navi21", "read", 2)), &["--other-device", "linear"]);
+}
+
+#[test]
+fn on_linux_textures_are_dma_bufs_or_nothing_runs() {
+    let directory = Directory::new();
+    let pipeline = directory.file("pair.toml", pair("navi21", "navi21", "read-write", 2));
+    let output = run(&directory, &[&pipeline, "--frames", "2", "--backend", "linux"]);
+    if Path::new("/dev/udmabuf").exists() {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(report(&directory)["backend"], "linux");
+    } else {
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(
+            message.contains("gl cannot run on the backend linux here") && message.contains("/dev/udmabuf"),
+            "{message}"
+        );
         assert!(!directory.out().exists());
     }
 }

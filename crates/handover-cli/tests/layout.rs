@@ -76,6 +76,11 @@ fn refusals_name_what_is_missing_or_wrong() {
             "--param qualcomm=VALUE, where VALUE is BANK_BIT,LEVELS,CHANNELS, such as 15,6,8",
         ),
         (&["--modifier", "0x0600000000000002"], "--param vivante_supertile=VALUE, where VALUE is 2x4 or z"),
+        (
+            &["--modifier", "0x0400000000000002", "--format", "R8"],
+            "no parameter plane; refused because only the luma plane of this layout is public; \
+             what helps: --param plane=VALUE, where VALUE is luma or chroma\n",
+        ),
         (&["--modifier", "LINEAR"], "need no tiling"),
         (&["--modifier", "nonsense"], "nonsense"),
         (&["--modifier", "0x0100000000000002", "--format", "QQQQ"], "QQQQ"),

@@ -266,10 +266,12 @@ const INTEROP: &str = r#"name = "interop"
 [[participant]]
 name = "gl"
 kind = "opengl"
+device = "navi21"
 
 [[participant]]
 name = "cl"
 kind = "compute"
+device = "navi21"
 reads = ["gl"]
 access = "read-write"
 "#;
@@ -283,7 +285,7 @@ fn a_compute_imports_from_one_opengl_and_says_what_for() {
 
     let cl = |line: &str| INTEROP.replace("reads = [\"gl\"]", line);
     says(&cl(""), &["the compute `cl` reads nothing", "give it `reads"]);
-    let two = cl("reads = [\"gl\", \"b\"]") + "[[participant]]\nname = \"b\"\nkind = \"opengl\"\n";
+    let two = cl("reads = [\"gl\", \"b\"]") + "[[participant]]\nname = \"b\"\nkind = \"opengl\"\ndevice = \"navi21\"\n";
     says(&two, &["the compute `cl` reads 2 participants", "allowed: one"]);
     says(
         &INTEROP.replace("read-write", "reed"),
@@ -300,7 +302,8 @@ fn a_compute_imports_from_one_opengl_and_says_what_for() {
     for key in ["mode = \"fifo\"", "hold_ms = 5", "copies = true", "formats = [\"XRGB8888\"]", "surfaces = 2"] {
         says(&cl(&format!("reads = [\"gl\"]\n{key}")), &["means nothing to a participant of kind compute"]);
     }
-    says(&cl("reads = [\"gl\"]\ndevice = \"vulkan\""), &["a participant of kind compute does not use Vulkan"]);
+    let vulkan = INTEROP.replace("kind = \"compute\"\ndevice = \"navi21\"", "kind = \"compute\"\ndevice = \"vulkan\"");
+    says(&vulkan, &["a participant of kind compute does not use Vulkan"]);
 }
 
 #[test]

@@ -61,6 +61,16 @@ fn only_the_overlay_on_the_circle_has_the_default_extent() {
     assert_eq!(extent_of(&plan, "free"), (2 * width, height));
 }
 
+/// Each was charged all that its `opengl` shows, four pictures, and so were 2.3 GiB for 1.4.
+#[test]
+fn a_compute_takes_the_memory_of_one_texture() {
+    let cl = |name: &str| one(name, "compute", &["gl"], "device = \"navi21\"\naccess = \"read\"");
+    let gl = one("gl", "opengl", &[], "device = \"navi21\"\nextent = [4096, 3072]");
+    let text = format!("name = \"large\"\n{gl}{}{}{}", cl("a"), cl("b"), cl("c"));
+    let plan = plan(&text).unwrap();
+    assert_eq!((extent_of(&plan, "gl"), extent_of(&plan, "a")), ((8192, 6144), (4096, 3072)));
+}
+
 /// More ways lead through this pipeline than can be walked one by one.
 #[test]
 fn everybody_reads_everybody_before() {

@@ -100,6 +100,7 @@ struct Inner {
     why: Text,
     help: Text,
     errno: Option<i32>,
+    missing: Option<&'static str>,
 }
 
 /// What went wrong, where, and what would help. One word wide; cheap to pass on.
@@ -120,6 +121,7 @@ impl Error {
             why: Text::Borrowed(""),
             help: Text::Borrowed(""),
             errno: None,
+            missing: None,
         }))
     }
 
@@ -158,6 +160,13 @@ impl Error {
         self
     }
 
+    /// Keeps the name of the parameter that nobody gave, for callers who know how it is given.
+    #[must_use]
+    pub fn with_missing(mut self, parameter: &'static str) -> Self {
+        self.0.missing = Some(parameter);
+        self
+    }
+
     /// Moves the error to the stage whose caller sees it (a wait inside `flush` is a failure of `flush`).
     #[must_use]
     pub fn at(mut self, stage: Stage) -> Self {
@@ -185,6 +194,18 @@ impl Error {
     /// The errno of the refusing system call, if one refused.
     pub fn errno(&self) -> Option<i32> {
         self.0.errno
+    }
+
+    /// The parameter that nobody gave, by its name in [`tiling::Parameters`](crate::layout::tiling::Parameters), if that is what is wrong.
+    ///
+    /// ```
+    /// use handover_model::layout::tiling::{Parameters, Tiling};
+    /// use handover_model::{Bytes, Modifier};
+    /// let refusal = Tiling::of(Modifier::INVALID, Bytes(4), &Parameters::default()).unwrap_err();
+    /// assert_eq!(refusal.missing(), Some("amd_gfx8"));
+    /// ```
+    pub fn missing(&self) -> Option<&'static str> {
+        self.0.missing
     }
 
     /// Did a deadline pass?
@@ -222,7 +243,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { stage, kind, asked, found, why, help, errno } = &*self.0;
+        let Inner { stage, kind, asked, found, why, help, errno, missing: _ } = &*self.0;
         write!(f, "{stage}: ")?;
         let mut first = true;
         let mut part = |f: &mut fmt::Formatter<'_>, label: &str, text: &str| {

@@ -50,11 +50,10 @@ fn set(parameters: &mut Parameters, name: &str, value: &str) -> Option<()> {
 
 /// A refusal in words, with the option that gives the parameter that is missing.
 pub(crate) fn said(error: &Error) -> String {
-    let why = error.to_string();
-    let missing = FORMS.into_iter().find(|(name, _)| why.contains(&format!("no parameter {name};")));
+    let missing = error.missing().and_then(|missing| FORMS.into_iter().find(|(name, _)| *name == missing));
     match missing {
-        Some((name, form)) => format!("{why}: --param {name}=VALUE, where VALUE is {form}"),
-        None => why,
+        Some((name, form)) => error.clone().help(format!("--param {name}=VALUE, where VALUE is {form}")).to_string(),
+        None => error.to_string(),
     }
 }
 

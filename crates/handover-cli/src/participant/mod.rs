@@ -8,7 +8,8 @@
 //! to hear of its results.
 //!
 //! Streams are set up in one order that all participants share (producers first, then readers), so that no two can wait
-//! for each other.
+//! for each other. An `opengl` answers its computes first, one after the other in the order of its job, and sets up its streams then: a
+//! compute reads nobody else and has nothing of its own to hand out, so nobody waits for one meanwhile.
 
 pub mod account;
 mod camera;
@@ -47,6 +48,7 @@ use desk::{Desk, micros, timed};
 use event::{Event, InputTally};
 use input::Input;
 use interop::Links;
+pub(crate) use interop::SUMMARY;
 use job::{BadJob, Job, Paint, Work};
 use output::Output;
 use status::Notes;
@@ -68,6 +70,10 @@ type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     fn new(message: impl Into<String>) -> Self {
         Self { stage: None, message: message.into() }
+    }
+
+    fn at(stage: Stage, message: impl Into<String>) -> Self {
+        Self { stage: Some(stage), message: message.into() }
     }
 }
 

@@ -26,9 +26,12 @@ pub(super) fn check(pipeline: &Pipeline, raw: &File, diagnostics: &mut Diagnosti
         );
     }
     for (index, participant) in pipeline.participants.iter().enumerate() {
-        let found =
-            vulkan(pipeline, raw, index, participant).into_iter().chain(interop(pipeline, raw, index, participant));
-        found.for_each(|diagnostic| diagnostics.push(diagnostic));
+        let found = [
+            vulkan(pipeline, raw, index, participant),
+            interop(pipeline, raw, index, participant),
+            no_chip(raw, index, participant),
+        ];
+        found.into_iter().flatten().for_each(|diagnostic| diagnostics.push(diagnostic));
     }
     if let Some(cycle) = find_cycle(pipeline) {
         let name = |index: usize| pipeline.participants.get(index).map_or("", |participant| participant.name.as_str());
@@ -83,6 +86,29 @@ fn interop(pipeline: &Pipeline, raw: &File, index: usize, participant: &Particip
     let help = if names.is_empty() { "add a participant of kind opengl".to_owned() } else { allowed(&names) };
     let label = format!("a participant of kind {}", producer.kind.word());
     Some(Diagnostic::new(title, entry.reads.as_ref()?.span(), label).help(help))
+}
+
+/// What an interop shares has no modifier, so the one side must write metadata and the other understand it.
+fn no_chip(raw: &File, index: usize, participant: &Participant) -> Option<Diagnostic> {
+    let entry = raw.participant.get(index)?.as_ref();
+    let Device::Simulated(device) = participant.device else { return None };
+    let (is_fit, label) = match participant.kind {
+        Kind::OpenGl => (device.is_chip(), "writes no metadata that says how a texture lies"),
+        Kind::Compute { .. } => (device.is_chip() || device.has_decoder(), "understands no metadata of a texture"),
+        _ => return None,
+    };
+    if is_fit {
+        return None;
+    }
+    let (place, said) = match &entry.device {
+        Some(device) => (device.span(), ""),
+        None => (entry.name.span(), ", which it is without `device`"),
+    };
+    let title = format!("`{}` is on the device {}{said}", participant.name, device.name());
+    let chips: Vec<String> =
+        handover::Device::simulated().filter(|chip| chip.is_chip()).map(handover::Device::name).collect();
+    let chips: Vec<&str> = chips.iter().map(String::as_str).collect();
+    Some(Diagnostic::new(title, place, label).help(format!("`device`, {}", allowed(&chips))))
 }
 
 /// The participants of one cycle, each reading the next; the one that stands first in the file leads.

@@ -67,12 +67,14 @@ pub(super) fn check_memory(plan: &Plan) -> Result<(), Refusal> {
 fn share<'a>(plan: &'a Plan, party: &'a Party) -> Result<Share<'a>, Refusal> {
     let pixels = |party: &Party| u64::from(party.extent.width().get()) * u64::from(party.extent.height().get());
     let own = pixels(party);
+    // One that was read has the extent of its producer's surfaces; what a compute imports, its own.
+    let is_compute = matches!(party.participant.kind, Kind::Compute { .. });
     let read: u64 = party
         .participant
         .reads
         .iter()
         .filter_map(|read| plan.parties.get(*read))
-        .map(|read| pixels(read) * DRAWN)
+        .map(|read| if is_compute { own } else { pixels(read) } * DRAWN)
         .sum();
     let work = match party.participant.kind {
         Kind::Clip => DRAWN + DECODER,

@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use handover::interop::{self, Access, Request, Target, Versions};
-use handover::{Deadline, Format, Options, Writers, allocate, import};
+use handover::{Bytes, Deadline, Device, Error, Format, Kind as ErrorKind, Options, Stage, Writers, allocate, import};
 use serde::Serialize;
 
 use super::plan::{Party, Plan, Refusal};
 use super::record::Heard;
+use crate::participant::SUMMARY;
 use crate::participant::event::ObjectExport;
 use crate::pipeline::Kind;
 
@@ -70,29 +71,55 @@ pub(super) fn write(text: &mut String, all: &[Interop]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Exports a texture to each compute, as the run will, and imports it as the compute's device.
+/// Exports a texture and a buffer to each compute, made of the memory that the run will have, and imports them as the compute's device.
 pub(super) fn rehearse(plan: &Plan) -> Result<(), Refusal> {
     for edge in plan.edges.iter().filter(|edge| edge.interop) {
         let parties = plan.parties.get(edge.producer).zip(plan.parties.get(edge.reader));
         let Some((opengl, compute)) = parties else { continue };
-        try_texture(opengl, compute).map_err(|error| {
+        try_objects(opengl, compute, compute.device).map_err(|error| {
             let (ours, theirs) = (&opengl.participant.name, &compute.participant.name);
-            Refusal(format!("{theirs} cannot import a texture of {ours}\n  {error}"))
+            Refusal(format!(
+                "{theirs} cannot import a texture and a buffer of {ours}\n  {}",
+                helped(opengl, compute, error)
+            ))
         })?;
     }
     Ok(())
 }
 
-fn try_texture(opengl: &Party, compute: &Party) -> handover::Result<()> {
+/// The error with what helps in a pipeline, where no modifier is negotiated for an interop.
+fn helped(opengl: &Party, compute: &Party, error: Error) -> Error {
+    if error.stage() != Stage::Import {
+        return error;
+    }
+    let is_tried = |importer: Device| try_objects(opengl, compute, importer).is_ok();
+    let (name, decoder, own) = (&compute.participant.name, compute.device.with_decoder(), opengl.device);
+    error.help(if is_tried(decoder) {
+        format!("--other-device decode, or device = \"{}\" for {name}", decoder.name())
+    } else if is_tried(own) {
+        format!("device = \"{}\" for {name} too", own.name())
+    } else {
+        "an `opengl` on a chip whose metadata says all of its layout: vega10, navi21 or tigerlake".into()
+    })
+}
+
+fn try_objects(opengl: &Party, compute: &Party, importer: Device) -> handover::Result<()> {
     let Kind::Compute { access, version } = compute.participant.kind else { return Ok(()) };
-    let options = Options { writers: Writers::Open, ..Options::default() };
+    let own = || Error::new(Stage::Allocate, ErrorKind::Unreachable).asked("memory that is not the device's own");
+    let options = || -> handover::Result<Options> {
+        let backend = opengl.source.open()?.ok_or_else(own)?;
+        Ok(Options { writers: Writers::Open, backend, ..Options::default() })
+    };
     // A compute has the extent of its texture.
-    let made = allocate::implicit(opengl.device, opengl.texture_format(), compute.extent, &options)?;
+    let textures = allocate::implicit(opengl.device, opengl.texture_format(), compute.extent, &options()?)?;
+    let buffers = allocate::buffer(opengl.device, Bytes(SUMMARY), &options()?)?;
     let versions = Versions { export_in: version, export_out: version };
-    let request = |access: Access| Request { versions, target: Target::Texture, access, level: 0 };
-    for texture in made {
-        let exported = interop::export(&texture, &request(access), Deadline::after(PATIENCE))?;
-        import(exported.handle, compute.device)?;
+    let textures = textures.iter().map(|texture| (texture, Target::Texture, access));
+    let buffers = buffers.iter().map(|buffer| (buffer, Target::Buffer, Access::WriteOnly));
+    for (object, target, access) in textures.chain(buffers) {
+        let request = Request { versions, target, access, level: 0 };
+        let exported = interop::export(object, &request, Deadline::after(PATIENCE))?;
+        import(exported.handle, importer)?;
     }
     Ok(())
 }

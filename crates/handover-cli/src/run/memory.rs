@@ -32,7 +32,9 @@ impl Plan {
     /// [`Refusal`]: there is no source, or none that everybody takes.
     pub(super) fn try_memory(&mut self, index: usize, devices: &Devices) -> Result<(), Refusal> {
         let Some(party) = self.parties.get(index) else { return Ok(()) };
-        let Some(modifier) = party.agreement.as_ref().map(|agreement| agreement.modifier) else { return Ok(()) };
+        let Some(modifier) = party.agreement.as_ref().map(|agreement| agreement.modifier) else {
+            return self.try_textures(index);
+        };
         let name = party.participant.name.clone();
         let mut refusal: Option<Refusal> = None;
         for source in self.sources(index, devices) {
@@ -53,6 +55,20 @@ impl Plan {
         Err(refusal.unwrap_or_else(|| {
             Refusal(format!("{name} cannot run: its driver takes {modifier}, and hands out no memory laid out so"))
         }))
+    }
+
+    /// Decides on the source of an `opengl` that nobody but computes reads: dma-bufs here too. What computes import is tried by
+    /// [`rehearse`](super::interop::rehearse).
+    fn try_textures(&mut self, index: usize) -> Result<(), Refusal> {
+        let Some(party) = self.parties.get_mut(index).filter(|party| party.participant.kind == Part::OpenGl) else {
+            return Ok(());
+        };
+        let source = Source::Udmabuf;
+        let opened = source.open().map_err(|error| unavailable(&party.participant.name, &error))?;
+        if let Some(backend) = opened {
+            (party.source, party.allocator) = (source, backend.name());
+        }
+        Ok(())
     }
 
     /// Where the memory of a producer may come from, the best first.

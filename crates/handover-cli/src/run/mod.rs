@@ -172,9 +172,9 @@ fn prepare(arguments: &Arguments) -> Result<(Plan, Option<Clip>), String> {
     if plan.flip_decoder_bit.is_some() && !plan.parties.iter().any(|party| party.device.has_decoder()) {
         return Err(format!("error: --flip-decoder-bit: nobody in {} has a decoder; --other-device decode", plan.name));
     }
-    interop::rehearse(&plan).map_err(refused)?;
     budget::allow_descriptors(&plan).map_err(refused)?;
     plan.place(arguments.backend).map_err(refused)?;
+    interop::rehearse(&plan).map_err(refused)?;
     if let Some(clip) = &clip {
         check_first_picture(clip).map_err(|error| format!("error: {error}"))?;
     }

@@ -53,6 +53,22 @@ pub(super) fn asks_linear(other: Option<OtherDevice>, producer: &Participant, re
     other == Some(OtherDevice::Linear) && readers.iter().any(|reader| differ(producer, reader))
 }
 
+/// Refuses LINEAR for what an interop shares: a texture has no modifier, and nobody is asked for one.
+pub(super) fn check_interop(
+    other: Option<OtherDevice>,
+    producer: &Participant,
+    reader: &Participant,
+) -> Result<(), Refusal> {
+    if other != Some(OtherDevice::Linear) || !differ(producer, reader) {
+        return Ok(());
+    }
+    Err(Refusal(format!(
+        "--other-device linear: {} imports what {} exports, a texture of another device's best layout; an interop negotiates no modifier, so \
+         nothing can be LINEAR; what helps: --other-device decode",
+        reader.name, producer.name
+    )))
+}
+
 /// The participants, those with a decoder that are to have one. A device that reads a producer's best layout without keeps what it has.
 pub(super) fn participants(pipeline: &Pipeline, other: Option<OtherDevice>) -> Vec<Participant> {
     let lacks = |reader: &Participant| {

@@ -140,6 +140,10 @@ impl Plan {
             }
             let readers = edges.iter().filter(|edge| edge.producer == index && !edge.copies && !edge.interop);
             let readers: Vec<&Participant> = readers.filter_map(|edge| participants.get(edge.reader)).collect();
+            for edge in edges.iter().filter(|edge| edge.interop && edge.producer == index) {
+                let reader = participants.get(edge.reader);
+                reader.map_or(Ok(()), |reader| other_device::check_interop(other_device, participant, reader))?;
+            }
             let must_ask = offers::is_asked(participant) || readers.iter().any(|reader| offers::is_asked(reader));
             let agreed = match must_ask {
                 true => Agreed::default(),

@@ -44,7 +44,7 @@ pub(super) fn ended_early(plan: &Plan, heard: &[Heard]) -> Vec<EndedEarly> {
     ended.collect()
 }
 
-/// Looks at every participant that nobody reads.
+/// Looks at every participant that nobody reads, and at every `opengl`, which reads back what each compute left.
 pub(super) fn short(plan: &Plan, heard: &[Heard], participants: &[Participant]) -> Vec<Short> {
     let mut short = Vec::new();
     for (index, participant) in participants.iter().enumerate() {
@@ -56,6 +56,16 @@ pub(super) fn short(plan: &Plan, heard: &[Heard], participants: &[Participant]) 
         let frames = if reads { participant.frames.shown } else { participant.frames.submitted };
         if frames < of {
             short.push(Short { name: participant.name.clone(), frames, of, why: why(participants, participant) });
+        }
+    }
+    for edge in plan.edges.iter().filter(|edge| edge.interop) {
+        let named = |index: usize| plan.parties.get(index).map(|party| party.participant.name.clone());
+        let Some((name, importer)) = named(edge.producer).zip(named(edge.reader)) else { continue };
+        let tally = heard.get(edge.producer).and_then(|heard| heard.tally.as_ref());
+        let back = tally.and_then(|tally| tally.read_back.iter().find(|back| back.importer == importer));
+        let (frames, of) = (back.map_or(0, |back| back.frames), frames_for(plan, heard, edge.producer));
+        if frames < of {
+            short.push(Short { name, frames, of, why: format!("of what {importer} left, it read back no more") });
         }
     }
     short
@@ -96,7 +106,7 @@ fn why(participants: &[Participant], short: &Participant) -> String {
 #[cfg(test)]
 mod tests {
     use super::{EndedEarly, Short, ended_early, short};
-    use crate::participant::event::{Event, InputTally, Tally, Without};
+    use crate::participant::event::{Event, InputTally, ReadBack, Tally, Without};
     use crate::pipeline::Pipeline;
     use crate::run::plan::Plan;
     use crate::run::record::Record;
@@ -112,15 +122,19 @@ mod tests {
 
     /// What is found when `card`, `video` and `preview` counted this.
     fn found(card: Tally, video: Tally, preview: Tally) -> (Vec<EndedEarly>, Vec<Short>) {
-        let plan = plan();
-        let mut record = Record::of(&plan).unwrap();
-        for (index, tally) in [card, video, preview].into_iter().enumerate() {
+        found_in(&plan(), vec![card, video, preview])
+    }
+
+    /// What is found when the participants of a plan counted this, in its order.
+    fn found_in(plan: &Plan, tallies: Vec<Tally>) -> (Vec<EndedEarly>, Vec<Short>) {
+        let mut record = Record::of(plan).unwrap();
+        for (index, tally) in tallies.into_iter().enumerate() {
             record.take(index, Event::Done(Box::new(tally)));
         }
         let heard = record.close();
         let parties = plan.parties.iter().zip(heard).enumerate();
-        let participants: Vec<_> = parties.map(|(i, (party, heard))| participant(&plan, i, party, heard, 0)).collect();
-        (ended_early(&plan, heard), short(&plan, heard, &participants))
+        let participants: Vec<_> = parties.map(|(i, (party, heard))| participant(plan, i, party, heard, 0)).collect();
+        (ended_early(plan, heard), short(plan, heard, &participants))
     }
 
     fn shown(frames: u64) -> Tally {
@@ -130,6 +144,23 @@ mod tests {
     #[test]
     fn a_run_is_complete_if_every_fifo_reader_got_all_and_a_mailbox_something() {
         assert_eq!(found(Tally::default(), shown(50), shown(1)).1, []);
+    }
+
+    #[test]
+    fn an_opengl_has_to_read_back_every_frame_of_every_compute() {
+        let text = "name = \"t\"\n[[participant]]\nname = \"gl\"\nkind = \"opengl\"\ndevice = \"navi21\"\n\
+                    [[participant]]\nname = \"cl\"\nkind = \"compute\"\ndevice = \"navi21\"\nreads = [\"gl\"]\naccess = \"read\"\n";
+        let plan = Plan::of(&Pipeline::parse(text, "t.toml").unwrap(), None, Some(50)).unwrap();
+        let back = |frames| Tally { read_back: vec![ReadBack { importer: "cl".into(), frames }], ..Tally::default() };
+        assert_eq!(found_in(&plan, vec![back(50), shown(50)]).1, []);
+        for (tally, says) in [
+            (back(49), "gl got 49 of 50 frames: of what cl left, it read back no more"),
+            (Tally::default(), "gl got 0 of 50 frames: of what cl left, it read back no more"),
+        ] {
+            let short = found_in(&plan, vec![tally, shown(50)]).1;
+            let [gl] = short.as_slice() else { panic!("{short:?}") };
+            assert_eq!(gl.to_string(), says);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 
-use handover::metadata::amdgpu::{Chip, Level};
+use handover::metadata::amdgpu::{Chip, Level, VENDOR};
 use handover::metadata::registry::{Codec, Registry};
 use handover::{Block, Header, Metadata, Word};
 
@@ -54,14 +54,10 @@ pub(super) fn read(arguments: &Arguments) -> Result<Input, String> {
     for text in &arguments.parameters {
         parameters.push(parameter(text)?);
     }
-    if let Some(text) = &arguments.pci_id {
-        let id = number("--pci-id", text, u64::from(u16::MAX))?;
-        if let Some(Header { pci_id, vendor_id: 0x1002, version: 1.., .. }) = block.header()
-            && u64::from(pci_id) != id
-        {
-            return Err(format!("--pci-id {text}: dword 1 bits 15:0 of the block say {pci_id:#06x}"));
-        }
-        parameters.push(("pci_id", id));
+    let typed = arguments.pci_id.as_deref().map(PciId::read).transpose()?;
+    if let Some(typed) = &typed {
+        typed.check(&block, arguments.driver.as_deref())?;
+        parameters.push(("pci_id", typed.device.into()));
     }
     if let Some(text) = &arguments.gb_addr_config {
         parameters.push(("gb_addr_config", number("--gb-addr-config", text, u64::from(u32::MAX))?));
@@ -78,35 +74,75 @@ pub(super) fn read(arguments: &Arguments) -> Result<Input, String> {
         parameters.push(("bytes_per_element", plane.bytes_per_element.get()));
     }
     let size = arguments.size.as_deref().map(|size| layout::pair(size, 'x', "--size", "1920x1080")).transpose()?;
-    let driver = driver(arguments, word, &block, &parameters)?;
+    let driver = driver(arguments, word, &block, typed.as_ref())?;
     let driver_by = if arguments.driver.is_some() { "--driver" } else { "--pci-id" };
     Ok(Input { metadata: Metadata { word: Word(word), block }, driver, driver_by, parameters, size })
 }
 
+/// What `--pci-id` says: the device, and perhaps its vendor.
+struct PciId<'a> {
+    text: &'a str,
+    vendor: Option<u16>,
+    device: u16,
+}
+
+impl<'a> PciId<'a> {
+    /// "1002:73bf" as `lspci -n` has it, with or without 0x; or the device alone, 0x… or decimal.
+    fn read(text: &'a str) -> Result<Self, String> {
+        let Some((vendor, device)) = text.split_once(':') else {
+            let device = number("--pci-id", text, u16::MAX.into())?;
+            return Ok(Self { text, vendor: None, device: u16::try_from(device).unwrap_or_default() });
+        };
+        let half = |half: &str| {
+            let digits = half.strip_prefix("0x").unwrap_or(half);
+            u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+        };
+        let halves = half(vendor).zip(half(device));
+        let (vendor, device) = halves.ok_or_else(|| {
+            format!("--pci-id {text}: VENDOR:DEVICE, each a hexadecimal number of up to 16 bits, such as 1002:73bf")
+        })?;
+        Ok(Self { text, vendor: Some(vendor), device })
+    }
+
+    /// Refuses one that contradicts the block or the driver.
+    fn check(&self, block: &Block, driver: Option<&str>) -> Result<(), String> {
+        let Self { text, vendor, device } = self;
+        if let Some(Header { pci_id, vendor_id, version: 1.., .. }) = block.header() {
+            if vendor.is_some_and(|vendor| vendor != vendor_id) {
+                return Err(format!("--pci-id {text}: dword 1 bits 31:16 of the block say {vendor_id:#06x}"));
+            }
+            if vendor_id == VENDOR && pci_id != *device {
+                return Err(format!("--pci-id {text}: dword 1 bits 15:0 of the block say {pci_id:#06x}"));
+            }
+        }
+        match (vendor, driver) {
+            (Some(vendor), Some(driver @ ("amdgpu" | "radeon"))) if *vendor != VENDOR => {
+                Err(format!("--pci-id {text}: {driver} drives chips of the vendor {VENDOR:#06x}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Whose word it is: as typed, or the one driver that a chip of this PCI ID has. `None`: a block with a header says it, or there is nothing.
-fn driver(
-    arguments: &Arguments,
-    word: u64,
-    block: &Block,
-    parameters: &[(&str, u64)],
-) -> Result<Option<String>, String> {
+fn driver(arguments: &Arguments, word: u64, block: &Block, typed: Option<&PciId>) -> Result<Option<String>, String> {
     if arguments.driver.is_some() || word == 0 || !block.is_empty() {
         return Ok(arguments.driver.clone());
     }
     let is_needed = |why: String| Err(format!("--driver is missing: {why}; one of {}", DRIVERS.join(", ")));
-    let typed = parameters.iter().find(|(name, _)| *name == "pci_id");
-    let Some(id) = typed.and_then(|(_, id)| u16::try_from(*id).ok()) else {
-        return is_needed(
-            "a word without a block does not say whose it is, nor does --pci-id of a chip of AMD's".into(),
-        );
+    let Some(PciId { text, vendor, device }) = typed else {
+        return is_needed("a word without a block does not say whose it is".into());
     };
-    match Chip::of(id) {
+    match (vendor, Chip::of(*device)) {
+        // 0x13c0 is a chip of AMD's, and another one of NVIDIA's.
+        (None, _) => is_needed(format!(
+            "--pci-id {text} says no vendor, and vendors number their chips alike; of a chip of AMD's, --pci-id {VENDOR:04x}:{device:04x} would do"
+        )),
         // Those before have two drivers, which keep different words.
-        Some(chip) if chip.level >= Level::Gfx8 => Ok(Some("amdgpu".into())),
-        Some(_) => is_needed(format!("--pci-id {id:#06x} is a chip that both radeon and amdgpu drive")),
-        None => {
-            is_needed(format!("--pci-id {id:#06x} is no chip of AMD's that is known, and does not tell the driver"))
-        }
+        (Some(VENDOR), Some(chip)) if chip.level >= Level::Gfx8 => Ok(Some("amdgpu".into())),
+        (Some(VENDOR), Some(_)) => is_needed(format!("--pci-id {text} is a chip that both radeon and amdgpu drive")),
+        (Some(VENDOR), None) => is_needed(format!("--pci-id {text} is no chip of AMD's that is known")),
+        (Some(_), _) => is_needed(format!("--pci-id {text} is no chip of AMD's, the vendor {VENDOR:#06x}")),
     }
 }
 

@@ -29,7 +29,7 @@ The word and the block are what DRM_AMDGPU_GEM_METADATA of amdgpu gives, or the 
 Examples:
   handover decode metadata --word 0x800008000000001a --block '00000001 1002687f 00000000 00a00000 410dc77f 91a00f2e 80efe000 0 0 0'
   handover decode metadata --word 0x800018ffe010e01b --block block.bin --gb-addr-config 0x444
-  handover decode metadata --word 0x1a --pci-id 0x687f
+  handover decode metadata --word 0x1a --pci-id 1002:687f
   handover decode metadata --word 0x1002 --driver i915 --json
 
 Exit codes:
@@ -45,11 +45,11 @@ pub struct Arguments {
     /// The metadata block: hexadecimal dwords between blanks or commas, or a file that holds it; - is standard input.
     #[arg(long, value_name = "DWORDS|FILE|-")]
     pub block: Option<String>,
-    /// Whose ioctl gave them. A block with a header says it itself, and so does the PCI ID of a chip of AMD's from GFX8 on.
+    /// Whose ioctl gave them. A block with a header says it itself, and so does the PCI ID of a chip of AMD's from GFX8 on, with its vendor.
     #[arg(long, value_name = "DRIVER", value_parser = DRIVERS)]
     pub driver: Option<String>,
-    /// PCI device ID of the producer, where no block says it.
-    #[arg(long, value_name = "0x…")]
+    /// PCI ID of the producer, where no block says it: 1002:73bf, or the device alone.
+    #[arg(long, value_name = "[VENDOR:]DEVICE")]
     pub pci_id: Option<String>,
     /// GFX level of the producer, where its PCI ID is not known: 6 to 12.
     #[arg(long, value_name = "LEVEL")]

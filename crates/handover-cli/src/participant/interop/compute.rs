@@ -9,15 +9,15 @@ use handover::interop::Access;
 use handover::transport::Traffic;
 use handover::{Deadline, Fence, Lease, Queue, Region, Stage, Surface, import as import_handle};
 
+use super::texture;
 use super::wire::{Link, Word};
 use super::work::{Summary, work};
 use crate::draw::Pixels;
+use crate::participant::Result;
 use crate::participant::account::now;
 use crate::participant::desk::{Desk, micros};
 use crate::participant::event::{Held, InputTally};
-use crate::participant::job::{InputJob, Job, Work};
-use crate::participant::pixels::{from_memory, to_memory};
-use crate::participant::{Failure, Result};
+use crate::participant::job::{BadJob, InputJob, Job, Work};
 
 /// How long the work on a frame may wait for its turn: the frame was handed over, so what it waits for is short.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,13 +44,14 @@ impl Imported {
 
 /// Asks for a texture and a buffer, and imports them. `None`: the other side was gone before that.
 pub(super) fn import(job: &Job, input: &InputJob, socket: OwnedFd, desk: &Desk) -> Result<Option<Imported>> {
-    let Work::Compute { access, version } = job.work else { return Ok(None) };
-    let access = Access::of(access).ok_or_else(|| Failure::new(format!("an access of {access}")))?;
+    let Work::Compute { access, version } = job.work else { return Err(BadJob("interop input").into()) };
+    let access = Access::of(access).ok_or(BadJob("access"))?;
     desk.stage(Stage::Import);
     let link = Link::new(socket, &input.producer)?;
     let device = job.device()?;
     let Some(texture) = link.ask(true, access, version)? else { return Ok(None) };
     let texture = import_handle(texture, device)?;
+    texture::image_of(&texture)?;
     // What it says goes there, whatever it does with the texture.
     let Some(buffer) = link.ask(false, Access::WriteOnly, version)? else { return Ok(None) };
     let buffer = import_handle(buffer, device)?;
@@ -64,13 +65,14 @@ pub(in crate::participant) fn compute(imported: Option<&mut Imported>, desk: &mu
     loop {
         desk.stage(Stage::Acquire);
         let asked = now();
-        let heard = imported.link.hear(Deadline::Never)?;
+        let came = imported.link.receive(Deadline::Never)?;
         desk.tally.time.peer += micros(Duration::from_nanos(now().saturating_sub(asked)));
-        let frame = match heard {
-            Some(Word::Frame(frame)) => frame,
+        let next = imported.tally.taken.saturating_add(1);
+        let frame = match came {
+            Some(Word::Frame(frame)) if frame == next => frame,
             Some(Word::End) => break,
-            // The other side says nothing else, so one that does is as good as gone.
-            Some(Word::Enqueued(_)) | None => {
+            Some(came) => return Err(Word::Frame(next).instead(came).into()),
+            None => {
                 imported.tally.gone = true;
                 break;
             }
@@ -78,8 +80,8 @@ pub(in crate::participant) fn compute(imported: Option<&mut Imported>, desk: &mu
         let times = Arc::new(Times::default());
         let submitted = now();
         let fence = imported.submit(frame, &times)?;
-        // Said before the work has begun: whoever comes next finds its fence in the reservations.
-        imported.link.say(Word::Enqueued(frame))?;
+        // Sent before the work has begun: whoever comes next finds its fence in the reservations.
+        imported.link.send(Word::Enqueued(frame))?;
         desk.stage(Stage::Access);
         fence.wait(Deadline::Never)?;
         let (from, to) = (times.from.load(Ordering::Relaxed), times.to.load(Ordering::Relaxed));
@@ -127,18 +129,15 @@ impl Imported {
 
 /// Does the work. What is to be said of the picture as it is then, and how many bytes were written.
 fn on_texture(lease: &Lease, texture: &Surface, access: Access, frame: u64) -> handover::Result<(Summary, u64)> {
-    let unreachable = || handover::Error::new(Stage::Access, handover::Kind::Unreachable);
-    let (format, extent) = texture.format().zip(texture.layout().extent()).ok_or_else(unreachable)?;
-    let mut picture = Pixels::new(extent);
-    let stride = picture.stride();
-    if access != Access::WriteOnly {
-        lease.read(texture)?.read_image(0, picture.bytes_mut(), stride)?;
-        from_memory(format, picture.bytes_mut());
-    }
+    let (_, extent) = texture::image_of(texture)?;
+    let mut picture = match access {
+        Access::WriteOnly => Pixels::new(extent),
+        Access::ReadOnly | Access::ReadWrite => texture::read(lease, texture)?,
+    };
     work(access, frame, &mut picture);
     if access == Access::ReadOnly {
         return Ok((Summary::of(&picture), 0));
     }
-    lease.write(texture)?.write_image(0, &to_memory(format, picture.bytes()), stride)?;
+    texture::write(lease, texture, &picture)?;
     Ok((Summary::of(&picture), picture.bytes().len() as u64))
 }

@@ -8,12 +8,13 @@
 //! 2. **Every frame.** `opengl` draws into each texture and has what was promised a flush flushed, as a job of its queue
 //!    ([`handover::interop::flush_objects`]). It names the frame; the compute puts its work on a queue of its own, and says so at once.
 //! 3. **Back.** `opengl` acquires texture and buffer to read them. Nobody tells it that the work is done: its lease comes behind the work's
-//!    fence. What it reads is compared, pixel by pixel, with what it computes from its own copy, and a difference fails the run.
+//!    fence. It waits for its flush too: a flush that failed fails the run. What it reads is compared, pixel by pixel, with what it computes from its own copy, and a difference fails the run.
 //!
 //! Nothing goes the other way: a compute has no surfaces, and nobody reads it.
 
 mod compute;
 mod opengl;
+mod texture;
 mod wire;
 mod work;
 
@@ -23,6 +24,7 @@ use handover::transport::Traffic;
 
 pub(super) use compute::{Imported, compute};
 pub(super) use opengl::opengl;
+pub(crate) use work::SUMMARY;
 
 use super::Result;
 use super::desk::Desk;
@@ -45,7 +47,8 @@ impl Links {
         Ok(())
     }
 
-    /// Imports what a `compute` works on. `false`: the other side was gone before that.
+    /// Imports what a `compute` works on. `false`: the other side was gone before that. Of a job that is no compute, an input by interop
+    /// means nothing.
     pub(super) fn import(&mut self, job: &Job, input: &InputJob, socket: OwnedFd, desk: &Desk) -> Result<bool> {
         self.imported = compute::import(job, input, socket, desk)?;
         Ok(self.imported.is_some())

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use handover::interop::{self, Access, Target};
 use handover::transport::Traffic;
-use handover::{Bytes, Deadline, Extent, Lease, Options, Queue, Region, Stage, Surface, Writers, acquire, allocate};
+use handover::{
+    Bytes, Deadline, Extent, Fence, Lease, Options, Queue, Region, Stage, Surface, Writers, acquire, allocate,
+};
 
 use super::Links;
+use super::texture;
 use super::wire::{Link, Word};
 use super::work::{SUMMARY, Summary, work};
 use crate::draw::{self, Area, Canvas, Pixels, font};
@@ -15,9 +18,9 @@ use crate::media::colour::PIXEL;
 use crate::participant::compose::place;
 use crate::participant::desk::{Desk, timed};
 use crate::participant::event::{Allocation, Event, Exports, ObjectExport, ReadBack, Without};
-use crate::participant::job::{Job, OutputJob, Scene};
+use crate::participant::job::{BadJob, Job, OutputJob, Scene};
 use crate::participant::output::{Output, allocated, write};
-use crate::participant::pixels::{from_memory, to_memory};
+use crate::participant::pixels::to_memory;
 use crate::participant::{Failure, Result};
 
 /// How often a wait for a compute is interrupted to see whether the run is to stop.
@@ -25,6 +28,9 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// How long work on a frame may take that is in a queue already.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a compute whose work was torn may take to be gone.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The version of `mesa_glinterop_flush_out` that is asked for.
 const FLUSH: u32 = 1;
@@ -86,10 +92,11 @@ fn importer(job: &Job, scene: &Scene, name: &str, link: Link, desk: &mut Desk) -
     let device = job.device()?;
     // Who imports it, and what for, is not known yet.
     let options = || -> Result<Options> {
-        let own = || Failure::new("textures of a device's own memory");
+        let own = || BadJob("source");
         Ok(Options { writers: Writers::Open, backend: scene.source.open()?.ok_or_else(own)?, ..Options::default() })
     };
-    let one = |made: Vec<Surface>| made.into_iter().next().ok_or_else(|| Failure::new("no object to export"));
+    let none = || handover::Error::new(Stage::Allocate, handover::Kind::Unreachable).asked("one object").found("none");
+    let one = |made: Vec<Surface>| made.into_iter().next().ok_or_else(none);
     let texture = one(allocate::implicit(device, scene.format()?, scene.tile()?, &options()?)?)?;
     let buffer = one(allocate::buffer(device, Bytes(SUMMARY), &options()?)?)?;
     let own = Allocation { importer: Some(name.into()), ..allocated(&texture, true) };
@@ -140,9 +147,10 @@ pub(in crate::participant) fn opengl(
         for importer in links.importers() {
             importer.draw(&drawn, desk)?;
         }
-        if !hand_over(links.importers(), &queue, frame, desk)? {
-            break;
-        }
+        let Some(flushed) = hand_over(links.importers(), &queue, frame, desk)? else { break };
+        desk.stage(Stage::Flush);
+        // Computes wait for it in the reservations, where a failure is no more than content that may be torn. Why it failed is known here.
+        timed(&mut desk.tally.time.flush, || flushed.wait(Deadline::after(PATIENCE)))?;
         let mut is_whole = true;
         for (index, importer) in (1..).zip(links.importers()) {
             let Some((picture, summary)) = importer.take_back(frame, desk)? else {
@@ -163,26 +171,26 @@ pub(in crate::participant) fn opengl(
         desk.frame_done(frame);
     }
     for importer in links.importers() {
-        importer.link.say(Word::End)?;
+        importer.link.send(Word::End)?;
     }
     desk.frames_done();
     Ok(())
 }
 
-/// Flushes what was promised to be flushed, and names the frame to everybody. `false`: somebody is gone.
-fn hand_over(importers: &[Importer], queue: &Queue, frame: u64, desk: &mut Desk) -> Result<bool> {
+/// Flushes what was promised to be flushed, and names the frame to everybody. The fence of the flush; `None`: somebody is gone.
+fn hand_over(importers: &[Importer], queue: &Queue, frame: u64, desk: &mut Desk) -> Result<Option<Fence>> {
     desk.stage(Stage::Flush);
     let promised: Vec<&Surface> = importers.iter().flat_map(|importer| &importer.flushed).collect();
     let flushed = interop::flush_objects(queue, &promised, FLUSH, Deadline::after(PATIENCE));
     // Whoever acquires from here on waits for it, without the fence.
-    let _ = flushed.map_err(handover::Error::from)?;
+    let flushed = flushed.map_err(handover::Error::from)?;
     desk.stage(Stage::Release);
     for importer in importers {
-        if !importer.link.say(Word::Frame(frame))? {
-            return Ok(false);
+        if !importer.link.send(Word::Frame(frame))? {
+            return Ok(None);
         }
     }
-    Ok(true)
+    Ok(Some(flushed))
 }
 
 impl Importer {
@@ -192,7 +200,7 @@ impl Importer {
         let lease = timed(&mut desk.tally.time.fence, || acquire(&wish, Deadline::after(PATIENCE))?.wait())?;
         desk.stage(Stage::Access);
         timed(&mut desk.tally.time.cpu, || -> handover::Result<()> {
-            let format = self.texture.format().unwrap_or(handover::Format::XRGB8888);
+            let (format, _) = texture::image_of(&self.texture)?;
             write(&lease.write(&self.texture)?, &to_memory(format, drawn.bytes()), drawn.stride())
         })?;
         desk.tally.frame_bytes += drawn.bytes().len() as u64;
@@ -209,7 +217,7 @@ impl Importer {
         // Behind the fence of the work, which may not even have begun.
         let lease = timed(&mut desk.tally.time.fence, || acquire(&wish, Deadline::after(PATIENCE))?.wait())?;
         if lease.is_torn() {
-            return Ok(None);
+            return self.torn(frame, lease.torn_by(), desk);
         }
         desk.stage(Stage::Access);
         let read = timed(&mut desk.tally.time.cpu, || self.read(&lease))?;
@@ -221,21 +229,36 @@ impl Importer {
     fn is_enqueued(&self, frame: u64, desk: &mut Desk) -> Result<bool> {
         desk.stage(Stage::Acquire);
         loop {
-            match timed(&mut desk.tally.time.peer, || self.link.hear(Deadline::after(SLICE))) {
+            match timed(&mut desk.tally.time.peer, || self.link.receive(Deadline::after(SLICE))) {
                 Err(error) if error.is_timeout() && !desk.is_stopping() => {}
                 Err(error) if error.is_timeout() => return Ok(false),
-                heard => return Ok(heard? == Some(Word::Enqueued(frame))),
+                came => {
+                    return match came? {
+                        Some(Word::Enqueued(number)) if number == frame => Ok(true),
+                        Some(other) => Err(Word::Enqueued(frame).instead(other).into()),
+                        None => Ok(false),
+                    };
+                }
             }
         }
     }
 
+    /// Work that is torn is that of a compute that died or failed, which is then gone, and what happened is its own to tell: `None`. If it
+    /// lives on, nobody else tells.
+    fn torn<T>(&self, frame: u64, by: Option<u32>, desk: &mut Desk) -> Result<Option<T>> {
+        let left = timed(&mut desk.tally.time.peer, || self.link.receive(Deadline::after(LAST)));
+        if desk.is_stopping() || matches!(left, Ok(None)) {
+            return Ok(None);
+        }
+        let error = handover::Error::new(Stage::Acquire, handover::Kind::Malformed)
+            .asked(format!("what {} made of frame {frame}", self.name))
+            .found(format!("content that its last writer did not finish (errno {})", by.unwrap_or(0)))
+            .why("a picture that may be torn is not checked, and its writer goes on as if nothing had happened");
+        Err(error.into())
+    }
+
     fn read(&self, lease: &Lease) -> handover::Result<(Pixels, Summary)> {
-        let unreachable = || handover::Error::new(Stage::Access, handover::Kind::Unreachable);
-        let (format, extent) = self.texture.format().zip(self.texture.layout().extent()).ok_or_else(unreachable)?;
-        let mut picture = Pixels::new(extent);
-        let stride = picture.stride();
-        lease.read(&self.texture)?.read_image(0, picture.bytes_mut(), stride)?;
-        from_memory(format, picture.bytes_mut());
+        let picture = texture::read(lease, &self.texture)?;
         let mut bytes = vec![0; SUMMARY as usize];
         let length = bytes.len();
         lease.read(&self.buffer)?.read_image(0, &mut bytes, length)?;

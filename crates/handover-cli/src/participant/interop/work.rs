@@ -13,7 +13,7 @@ const LEVELS: usize = 256;
 const HASH: usize = 32;
 
 /// Bytes of a [`Summary`].
-pub(super) const SUMMARY: u64 = (HASH + LEVELS * size_of::<u32>()) as u64;
+pub(crate) const SUMMARY: u64 = (HASH + LEVELS * size_of::<u32>()) as u64;
 
 /// Changes the picture as a compute of this access does: reading leaves it, reading and writing makes its negative, and writing fills it
 /// whatever it was.
@@ -36,7 +36,7 @@ fn fill(frame: u64, picture: &mut Pixels) {
     let stride = picture.stride();
     for (y, row) in picture.bytes_mut().chunks_exact_mut(stride).enumerate() {
         for (x, pixel) in row.as_chunks_mut::<PIXEL>().0.iter_mut().enumerate() {
-            let moved = x.wrapping_add(frame as usize * 2);
+            let moved = x.wrapping_add((frame as usize).wrapping_mul(2));
             *pixel = [moved as u8, (y * 2) as u8, (moved ^ y) as u8, 255];
         }
     }
@@ -119,6 +119,7 @@ mod tests {
             assert_eq!(one.get(0, 0), Some(first), "{access:?}");
         }
         let (mut one, mut other) = (picture(0xff00_0000), picture(0xffff_ffff));
+        work(Access::WriteOnly, u64::MAX, &mut one);
         work(Access::WriteOnly, 7, &mut one);
         work(Access::WriteOnly, 7, &mut other);
         assert!(one == other, "writing does not read");

@@ -88,7 +88,7 @@ impl Tiling {
     ///
     /// # Errors
     /// The refusal of [`Modifier::parse`] if it is not a modifier. `Unsupported` if the modifier is linear, if it does not determine the
-    /// layout and the parameter that would is missing (its name is in the text), if the layout does not exist at this size of
+    /// layout and the parameter that would is missing ([`Error::missing`] names it), if the layout does not exist at this size of
     /// an element, or if no public source says how its bytes lie. `Invalid` for a parameter that no device has.
     ///
     /// ```
@@ -206,10 +206,11 @@ fn refuse(why: impl Into<Text>) -> Error {
 }
 
 /// A layout that depends on a parameter nobody gave.
-fn missing(parameter: &str, why: impl Into<Text>) -> Error {
+fn missing(parameter: &'static str, why: impl Into<Text>) -> Error {
     refuse(why)
         .found(format!("no parameter {parameter}"))
         .help(format!("give {parameter}, from the device or its driver"))
+        .with_missing(parameter)
 }
 
 /// A parameter that no device has.
