@@ -171,7 +171,7 @@ fn what_a_device_cannot_import_is_refused_before_anything_starts() {
 
 #[test]
 fn a_device_without_metadata_is_refused_where_it_is_named() {
-    let chips = "allowed: vega10, navi21, tigerlake, turing";
+    let chips = "allowed: polaris10, vega10, navi21, tigerlake, turing";
     for (opengl, compute, says) in [
         ("plain", "navi21", "`gl` is on the device plain"),
         ("blocks", "navi21", "`gl` is on the device blocks"),

@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::lease::Lease;
 use crate::surface::Surface;
 
-/// Resolves a surface inside the producer's WRITE lease. Gives how many tiles changed, or bytes of a display's compression data.
+/// Resolves a surface inside the producer's WRITE lease. Gives how many tiles were written out, together with how many bytes of
+/// compression data for a display were made again; 0: there was nothing to do.
 ///
 /// # Errors
 /// [`Kind::Invalid`]: not the producer, or the lease is not one to write all of this surface.

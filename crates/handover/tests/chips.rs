@@ -108,12 +108,25 @@ fn another_device_reads_what_is_determined_and_refuses_what_is_compressed() {
 #[test]
 fn words_and_blocks_are_those_of_the_real_driver() {
     let extent = Extent::new(1920, 1080).unwrap();
-    let cases: [(Device, Modifier, u64, &[u32]); 5] = [
+    let cases: [(Device, Modifier, u64, &[u32]); 7] = [
+        // A display could show the first two, and not the third.
         (
             Device::VEGA10,
             Modifier(0x0200_0000_0480_1a01),
-            0x0000_0800_0000_001a,
+            0x8000_0800_0000_001a,
             &[1, 0x1002_687f, 0, 0x00a0_0000, 0x410d_c77f, 0x91a0_0f2e, 0x80ef_e000, 0, 0, 0],
+        ),
+        (
+            Device::NAVI21,
+            Modifier(0x0200_0000_2080_1b03),
+            0x8000_3000_0000_001b,
+            &[1, 0x1002_73bf, 0, 0xc380_0000, 0x810d_c1df, 0x99b0_0f2e, 0, 0x0040_0000, 0, 0],
+        ),
+        (
+            Device::VEGA10,
+            Modifier(0x0200_0000_0480_1901),
+            0x0000_0800_0000_0019,
+            &[1, 0x1002_687f, 0, 0x00a0_0000, 0x410d_c77f, 0x9190_0f2e, 0x80ef_e000, 0, 0, 0],
         ),
         (
             Device::VEGA10,

@@ -5,7 +5,7 @@
 
 use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{
-    BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, TexelFormat,
+    BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, Swizzle, TexelFormat,
     TilingWord, VENDOR, from_modifier,
 };
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
@@ -142,9 +142,18 @@ impl Chip {
         first.chain(self.modifiers(format).filter(|modifier| self.shows(*modifier)))
     }
 
-    /// Does its display read this? Of DCC only what was made for a display.
+    /// Does its display read this? Of DCC only what was made for a display, and of tiles only some orders: those of DCE 12 and of DCN 2
+    /// for elements of 4 bytes (`gfx9addrlib.cpp`, `gfx10addrlib.cpp`: `IsValidDisplaySwizzleMode`).
     pub(super) fn shows(&self, modifier: Modifier) -> bool {
-        self.makes(modifier) && (!is_compressed(modifier) || has_display_dcc(modifier))
+        let orders: &[&str] = if self.level() == Some(Level::Gfx9) { &["D", "R"] } else { &["S", "R"] };
+        let in_order = match (modifier.parse(), self.level()) {
+            (Ok(Parsed::Linear), _) => true,
+            // Swizzle modes have 5 bits, so the cast keeps them all.
+            (Ok(Parsed::Amd(amd)), Some(level)) => Swizzle::new(level, amd.tile.code() as u8)
+                .is_ok_and(|swizzle| swizzle.order().is_some_and(|order| orders.contains(&order))),
+            _ => false,
+        };
+        self.makes(modifier) && in_order && (!is_compressed(modifier) || has_display_dcc(modifier))
     }
 
     /// Is its display simulated? What displays of other vendors read is not known here.
@@ -267,8 +276,10 @@ impl Chip {
         let (word, tiling) = match &self.driver {
             Driver::AmdgpuTiles(tiles) => gfx8::word(tiles, layout)?,
             _ => {
-                // The word tells of the display's DCC where there is one, the block of the renderer's.
-                let word = from_modifier(level, modifier, Some(texel), plane, scanout || display_dcc)?;
+                // The word tells of the display's DCC where there is one, the block of the renderer's. What a display could show has
+                // its bit, asked for or not.
+                let displayable = if has_dcc { display_dcc } else { self.shows(modifier) };
+                let word = from_modifier(level, modifier, Some(texel), plane, scanout || displayable)?;
                 (word, word.swizzle().map_or(0, |swizzle| swizzle.mode()))
             }
         };
