@@ -1,4 +1,5 @@
-//! The verbs on dma-bufs, each against the bare calls that it cannot do without. Needs `/dev/udmabuf`, and vgem for fences:
+//! The verbs on dma-bufs, each against bare calls. Where those that only touch the buffer give less than the verb does, a second line has
+//! calls that give the same, and the budget is against these; the first ratio is printed all the same. Needs `/dev/udmabuf`, and vgem for fences:
 //! `cargo xtask vm -- target/release/xtask bench kernel` measures in the guest.
 
 use std::hint::black_box;
