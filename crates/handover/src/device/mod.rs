@@ -95,7 +95,8 @@ impl Device {
     }
 
     /// The display of this chip: it makes nothing and writes nothing, and of compressed layouts reads those that have DCC for a display, by
-    /// that DCC, as somebody left it. `None` where no display is simulated: for what is no chip of AMD's.
+    /// that DCC, as somebody left it. `None` where no display is simulated: for what is no chip of AMD's, and for
+    /// GFX8, which has none of its own because its tiles are always those of a display.
     ///
     /// ```
     /// use handover::{Device, Format};
