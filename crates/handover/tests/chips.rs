@@ -9,8 +9,8 @@ use handover::export::export;
 use handover::import::import;
 use handover::negotiate::{SurfaceUsages, negotiate};
 use handover::{
-    Access, Bytes, Compression, Deadline, Device, ExportFlags, Extent, Format, Handle, Kind, Layout, Modifier, Surface,
-    Writers,
+    Access, Bytes, Compression, Deadline, Device, ExportFlags, Extent, Format, Habit, Handle, Kind, Layout, Modifier,
+    Surface, Writers,
 };
 use handover_model::{ExportState, Message, PlaneLayout, SurfaceMessage, decide};
 
@@ -142,17 +142,56 @@ fn words_and_blocks_are_those_of_the_real_driver() {
     }
 }
 
+/// Whatever the builders make of a device, in whatever order, has a name that is read back.
 #[test]
-fn names_are_read_back_and_nobody_else_has_them() {
+fn every_name_is_read_back() {
+    type Builder = fn(Device) -> Device;
+    let builders: [Builder; 6] = [
+        Device::with_blocks_decoder,
+        Device::with_decoder,
+        |device| device.display().unwrap_or(device),
+        |device| device.with_habit(Habit::LostAfter(3)),
+        |device| device.with_habit(Habit::CompressesBelow(Bytes(65536))),
+        |device| device.with_habit(Habit::FirstSubmissionFails),
+    ];
     for device in Device::simulated() {
-        assert_eq!(Device::from_name(&device.name()), Some(device));
-        assert_eq!(Device::from_name(&device.with_decoder().name()), Some(device.with_decoder()));
+        let mut made = vec![device];
+        for _ in 0..4 {
+            made = made.iter().flat_map(|device| builders.map(|build| build(*device))).chain([device]).collect();
+            for device in &made {
+                assert_eq!(Device::from_name(&device.name()), Some(*device), "{device}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_display_keeps_the_habit_and_the_register_of_its_chip_and_learns_nothing() {
+    let (chip, habit) = (Device::NAVI21.with_gb_addr_config(0x444), Habit::LostAfter(3));
+    let display = chip.display().unwrap();
+    assert_ne!(display, Device::NAVI21.display().unwrap(), "the register");
+    let awkward = chip.with_habit(habit).display().unwrap();
+    assert_eq!((awkward, awkward.habit()), (display.with_habit(habit), Some(habit)));
+    assert_eq!(awkward.name(), "navi21+display+lost-after=3");
+    let learnt =
+        [chip.with_decoder().with_blocks_decoder().display().unwrap(), display.with_decoder().with_blocks_decoder()];
+    assert_eq!(learnt, [display; 2]);
+    assert_eq!((Device::POLARIS10.display(), Device::PLAIN.display()), (None, None));
+}
+
+#[test]
+fn nobody_else_has_a_name_and_decoders_take_nothing_away() {
+    for device in Device::simulated() {
         assert!(device.to_string().ends_with("(simulated)"), "{device}");
         // A decoder once took from `blocks` what it reads without.
         let own = device.modifiers(Format::XRGB8888);
         assert!(own.into_iter().all(|modifier| device.with_decoder().reads(modifier)), "{device}");
     }
-    assert_eq!(Device::from_name("driver"), None);
+    for name in
+        ["driver", "navi21+display+decode", "navi21+decode+blocks", "polaris10+display", "blocks+blocks", "navi21+", ""]
+    {
+        assert_eq!(Device::from_name(name), None, "{name}");
+    }
     assert_eq!(Compression::Possible, Options::default().compression);
 }
 
