@@ -242,6 +242,34 @@ fn tiles_of_gfx8_are_read_at_the_stride_that_was_taken() {
     }
 }
 
+/// Step 8, at every later look too: the surface ends where its handle says, however much the file has.
+#[test]
+fn a_later_look_is_bounded_by_the_memory_of_the_handle() {
+    const POLARIS: Device = Device::POLARIS10;
+    let (extent, options) = (Extent::new(256, 96).unwrap(), Options { writers: Writers::Open, ..Options::default() });
+    let made =
+        |width: u32| allocate::implicit(POLARIS, FORMAT, Extent::new(width, 96).unwrap(), &options).unwrap().remove(0);
+    let (ours, tiles) = (made(512), made(256).metadata().unwrap());
+    let offer = POLARIS.offer("one", &[FORMAT], SurfaceUsages::RENDER);
+    let rows = allocate(POLARIS, &negotiate(extent, &[offer]).unwrap(), &options).unwrap().remove(0);
+    ours.set_metadata(&rows.metadata().unwrap()).unwrap();
+    // Tiles at this stride are padded to 128 rows, for which the file has room.
+    let memory = Bytes(2048 * 96);
+    let handle = handed(&ours);
+    let message = handle.message().clone();
+    assert_eq!(message.memory, Bytes(2048 * 128));
+    let plane = PlaneLayout { offset: Bytes::ZERO, stride: Bytes(2048), size: memory };
+    let layout = Layout::from_allegation(Some(FORMAT), Some(extent), Modifier::INVALID, &[plane], memory).unwrap();
+    let message = Message::Surface(SurfaceMessage { layout, memory, ..message });
+    let (_, descriptors) = handle.into_parts();
+    let theirs = import(Handle::from_parts(&message.encode(), descriptors.into()).unwrap(), POLARIS).unwrap();
+    handover::import::refresh(&theirs).unwrap();
+    ours.set_metadata(&tiles).unwrap();
+    let error = refusal("tiles past the end", handover::import::refresh(&theirs));
+    assert_eq!((error.stage(), error.kind()), (Stage::Import, &Kind::Malformed), "{error}");
+    assert!(error.to_string().contains("ends past the buffer"), "{error}");
+}
+
 /// Step 1: only descriptors pass.
 #[test]
 fn a_global_name_is_not_imported() {
