@@ -53,7 +53,7 @@ impl Default for Options {
 }
 
 /// What a display has to do with a surface. On chips of AMD's it decides what [`implicit`] makes, what metadata says, and what an export
-/// without EXPLICIT_FLUSH does.
+/// without EXPLICIT_FLUSH does. GFX8 has no such choice: its tiles are always those of a display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Display {
     /// Nothing.

@@ -27,11 +27,11 @@ use crate::backend::received;
 use crate::backend::software::pool::Pool;
 use crate::backend::software::sealing::{Sealing, Writers};
 use crate::backend::trailer;
-use crate::device::amdgpu::{Arrival, Made};
+use crate::device::amdgpu::Made;
 use crate::device::{Codec, Device};
 use crate::error::{Error, Kind, Result};
 use crate::handle::Handle;
-use crate::surface::{Exports, Inner, Side, Surface};
+use crate::surface::{Exports, Inner, Side, Surface, Terms};
 
 /// Checks a handle and makes it a surface of this process, read and written by the rules of `device`.
 ///
@@ -140,15 +140,8 @@ pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Res
         // Whatever cannot be read without it is refused by the decoder.
         (None, None) => Metadata::default(),
     };
-    let (memory_size, flags) = (message.memory, message.access);
-    let arrival = Arrival {
-        handed: &message.layout,
-        metadata: &metadata,
-        memory: memory_size,
-        flags,
-        registry: &options.registry,
-    };
-    let (codec, layout, import_steps) = device.decoder(&arrival)?;
+    let terms = Terms { flags: message.access, memory: message.memory, registry: Arc::clone(&options.registry) };
+    let (codec, layout, import_steps) = device.decoder(&terms.arrival(&message.layout, &metadata))?;
     if let (Codec::Tiled(codec), true) = (&codec, may_write) {
         // Nobody flushes for a consumer, so what it draws is written out when its submission ends.
         codec.set_resolve(Resolve::ByTracking);
@@ -165,10 +158,9 @@ pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Res
         import_steps,
         side: Side::Consumer {
             read_only: message.read_only,
-            flags,
+            terms,
             may_write,
             content_generation: AtomicU64::new(content_generation),
-            registry: Arc::clone(&options.registry),
             first_fails: device.first_fails(),
         },
     })))
@@ -181,12 +173,10 @@ pub fn import_with(handle: Handle, device: Device, options: &Options<'_>) -> Res
 /// [`Kind::Unsupported`]: what the producer writes now cannot be decoded here. Nothing to do for the producer itself.
 pub fn refresh(surface: &Surface) -> Result<()> {
     surface.0.device.check_alive(Stage::Import)?;
-    let Side::Consumer { content_generation, flags, registry, .. } = &surface.0.side else { return Ok(()) };
+    let Side::Consumer { content_generation, terms, .. } = &surface.0.side else { return Ok(()) };
     let now = surface.0.pool.reservation().content_generation(surface.0.index);
     let metadata = surface.metadata()?;
-    let memory = surface.0.memory.capacity();
-    let arrival = Arrival { handed: &surface.0.handed, metadata: &metadata, memory, flags: *flags, registry };
-    let (codec, layout, _) = surface.0.device.decoder(&arrival)?;
+    let (codec, layout, _) = surface.0.device.decoder(&terms.arrival(&surface.0.handed, &metadata))?;
     if layout != surface.0.layout && layout != surface.0.layout.without_compression() {
         return Err(Error::new(Stage::Import, Kind::Unsupported)
             .asked(format!("another look at a surface of {}", surface.0.layout.modifier()))

@@ -18,7 +18,7 @@ use crate::backend::memory::{Memory, MemoryKind};
 use crate::backend::software::pool::Pool;
 use crate::backend::software::reservation::Trouble;
 use crate::backend::software::sealing::Sealing;
-use crate::device::amdgpu::Made;
+use crate::device::amdgpu::{Arrival, Made};
 use crate::device::{Codec, Device};
 use crate::error::{Error, Kind, Result};
 
@@ -50,16 +50,33 @@ pub(crate) struct Inner {
 pub(crate) enum Side {
     /// Allocated it: may export.
     Producer(Mutex<Exports>),
-    /// Imported it. `flags`: of its handle. `content_generation`: the one that its codec was made for. `registry`: who said what the
-    /// metadata means. `first_fails`: a habit of the device.
+    /// Imported it. `terms`: what every look at its metadata goes by. `content_generation`: the one that its codec was made for.
+    /// `first_fails`: a habit of the device.
     Consumer {
         read_only: ReadOnly,
-        flags: ExportFlags,
+        terms: Terms,
         may_write: bool,
         content_generation: AtomicU64,
-        registry: Arc<Registry>,
         first_fails: AtomicBool,
     },
+}
+
+/// What an import was told beside layout and metadata, and what each later look at the metadata goes by as well.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// Of its handle.
+    pub(crate) flags: ExportFlags,
+    /// How much memory the handle says there is. The file may have more, which is not the surface's.
+    pub(crate) memory: Bytes,
+    /// Who says what the metadata means.
+    pub(crate) registry: Arc<Registry>,
+}
+
+impl Terms {
+    /// What a device makes a codec by.
+    pub(crate) fn arrival<'a>(&'a self, handed: &'a Layout, metadata: &'a Metadata) -> Arrival<'a> {
+        Arrival { handed, metadata, memory: self.memory, flags: self.flags, registry: &self.registry }
+    }
 }
 
 /// What the producer remembers of its exports. No consumer is named here: none is known.

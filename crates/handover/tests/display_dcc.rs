@@ -9,7 +9,7 @@ use common::{Other, Parts, hear, lease, parent, refusal, role, say, soon};
 use handover::allocate::Display;
 use handover::export::Step;
 use handover::{
-    Access, Compression, Device, ExportFlags, Extent, Format, Handle, Kind, Modifier, Options, Region, Resolve,
+    Access, Compression, Device, ExportFlags, Extent, Format, Handle, Kind, Lease, Modifier, Options, Region, Resolve,
     Surface, SurfaceUsages, Writers, acquire, allocate, export, flush, import, negotiate,
 };
 use handover_model::export::amdgpu::Write;
@@ -68,6 +68,17 @@ fn flushed(surface: &Surface) -> u32 {
     let changed = flush(&held, surface).unwrap();
     held.release().unwrap();
     changed
+}
+
+fn seen(surface: &Surface) -> Vec<u8> {
+    seen_by(lease(surface, Access::Read), surface)
+}
+
+fn seen_by(held: Lease, surface: &Surface) -> Vec<u8> {
+    let mut content = vec![0; (SIZE.0 * SIZE.1 * 4) as usize];
+    held.read(surface).unwrap().read_image(0, &mut content, SIZE.0 as usize * 4).unwrap();
+    held.release().unwrap();
+    content
 }
 
 fn digest(content: &[u8]) -> String {
@@ -250,6 +261,25 @@ fn a_display_reads_and_no_more() {
     assert!(error.to_string().contains("DCC_RETILE"), "{error}");
 }
 
+/// A display that reads wrong on purpose still reads by its own DCC, and of the pixels that this says are stored.
+#[test]
+fn a_display_with_a_fault_reads_by_its_own_dcc() {
+    let display = Device::NAVI21.display().unwrap();
+    let ours = by_modifier();
+    draw(&ours, &plain(PUBLIC));
+    flushed(&ours);
+    let parts = Parts::of(export(&ours, FLUSHED, soon()).unwrap().handle);
+    let [good, faulty, renderer] =
+        [display, display.with_flipped_bit(5), Device::NAVI21].map(|device| import(parts.handle(), device).unwrap());
+    draw(&ours, &noise(1));
+    assert!(seen(&good) != noise(1), "not flushed");
+    // Of blocks that have one colour no pixel is looked up; those at the edges are stored.
+    let inner = |surface: &Surface| seen(surface)[..1024].to_vec();
+    assert!(inner(&faulty) == inner(&good), "by the DCC of the renderer");
+    flushed(&ours);
+    assert!(seen(&good) == noise(1) && seen(&renderer) == noise(1) && seen(&faulty) != noise(1), "flushed");
+}
+
 fn agreement_of(surface: &Surface) -> handover::Agreement {
     let offer = Device::NAVI21.offer("one", &[FORMAT], SurfaceUsages::RENDER);
     negotiate(surface.layout().extent().unwrap(), &[offer]).unwrap()
@@ -295,8 +325,5 @@ fn see(theirs: &Surface) -> String {
         }
         held => (held.unwrap(), ""),
     };
-    let mut content = vec![0; (SIZE.0 * SIZE.1 * 4) as usize];
-    held.read(theirs).unwrap().read_image(0, &mut content, SIZE.0 as usize * 4).unwrap();
-    held.release().unwrap();
-    format!("{changed}{}", digest(&content))
+    format!("{changed}{}", digest(&seen_by(held, theirs)))
 }

@@ -6,12 +6,12 @@
 
 mod common;
 
-use common::{lease, soon};
+use common::{Parts, lease, soon};
 use handover::allocate::Display;
 use handover::export::Step;
 use handover::{
-    Access, Compression, Device, ExportFlags, Extent, Format, Modifier, Options, Resolve, Surface, SurfaceUsages,
-    Writers, allocate, export, import, negotiate,
+    Access, Compression, Device, Elements, ExportFlags, Extent, Format, Modifier, Options, Resolve, Surface,
+    SurfaceUsages, Writers, allocate, export, flush, import, negotiate,
 };
 use handover_model::export::amdgpu::{Drop, Stays, Write};
 use handover_model::export::{Outcome, Reason};
@@ -68,14 +68,41 @@ fn content() -> Vec<u8> {
     (0..row * SIZE.1).map(|at| if one(at) { 7 } else { noise(at) }).collect()
 }
 
-fn draw(surface: &Surface) {
+/// What is drawn before an export. Whoever draws a whole image sets the state of every block, and leaves no fast clear to write out: only
+/// what is left of a clear shows whether an export does that.
+#[derive(Debug, Clone, Copy)]
+enum Drawn {
+    Image,
+    Clear,
+    /// A clear, and then these many rows.
+    Rows(u32),
+}
+
+const COLOUR: u32 = 0x0011_2233;
+
+/// Draws, and gives the picture.
+fn draw(surface: &Surface, drawn: Drawn) -> Vec<u8> {
+    let row = SIZE.0 as usize * 4;
     let held = lease(surface, Access::Write);
     let view = held.write(surface).unwrap();
-    // Both kinds of what a flush writes out: a fast clear, and states that the display has not.
-    view.clear(0x0011_2233).unwrap();
-    view.write_image(0, &content(), SIZE.0 as usize * 4).unwrap();
+    view.clear(COLOUR).unwrap();
+    let mut picture = COLOUR.to_le_bytes().repeat((SIZE.0 * SIZE.1) as usize);
+    let rows = match drawn {
+        Drawn::Image => {
+            picture = content();
+            view.write_image(0, &picture, row).unwrap();
+            0
+        }
+        Drawn::Clear => 0,
+        Drawn::Rows(rows) => rows,
+    };
+    for ((y, from), into) in (0..rows).zip(content().chunks(row)).zip(picture.chunks_mut(row)) {
+        into.copy_from_slice(from);
+        view.write(0, Elements(0), y, from).unwrap();
+    }
     drop(view);
     held.release().unwrap();
+    picture
 }
 
 fn seen(surface: &Surface) -> Vec<u8> {
@@ -205,36 +232,49 @@ const CASES: &[Case] = &[
 
 #[test]
 fn every_export_does_what_the_rule_says_and_leaves_the_picture() {
-    for (rule, of, earlier, flags, steps, (outcome, reason, resolve)) in CASES {
-        let ours = make(*of);
-        let device = *ours.device();
-        let earlier: Vec<_> = earlier.iter().map(|flags| export(&ours, *flags, soon()).unwrap().handle).collect();
-        let told = ours.metadata().unwrap();
-        let before: Vec<_> = earlier.into_iter().map(|handle| import(handle, device).unwrap()).collect();
-        draw(&ours);
-        let exported = export(&ours, *flags, soon()).unwrap();
-        assert_eq!(exported.steps, *steps, "{rule}");
-        let decision = exported.decision;
-        assert_eq!((decision.compression, decision.reason, decision.resolve), (*outcome, *reason, *resolve), "{rule}");
-        let drops = steps.iter().any(|step| matches!(step, Step::DropDcc(_)));
-        assert_eq!((decision.changed, ours.metadata().unwrap() != told), (drops, drops), "{rule}");
+    for case in CASES {
+        // The last leaves a block that is drawn in part.
+        [Drawn::Image, Drawn::Clear, Drawn::Rows(97)].into_iter().for_each(|drawn| check(case, drawn));
+    }
+}
 
-        // Who imported before is told of a drop, and of nothing else.
-        for theirs in before {
-            let held = handover::acquire(&[(&theirs, Access::Read, handover::Region::WHOLE)], soon());
-            let held = held.and_then(handover::Acquire::wait);
-            assert_eq!(held.is_err(), drops, "{rule}: {held:?}");
-        }
-        let theirs = import(exported.handle, device).unwrap();
-        assert_eq!(theirs.layout().has_compression(), *outcome == Outcome::Kept, "{rule}");
-        assert!(seen(&theirs) == content(), "{rule}: another picture");
-        assert!(seen(&ours) == content(), "{rule}: another picture for the producer");
-        // What the display sees is up to date unless a flush is promised for it.
-        let display = device.display().unwrap();
-        if display.reads(theirs.modifier()) && *resolve != Resolve::ByFlush {
-            let shown = import(export(&ours, READ, soon()).unwrap().handle, display).unwrap();
-            assert!(seen(&shown) == content(), "{rule}: the display");
-        }
+fn check((rule, of, earlier, flags, steps, (outcome, reason, resolve)): &Case, drawn: Drawn) {
+    let rule = format!("{rule}, {drawn:?}");
+    let ours = make(*of);
+    let device = *ours.device();
+    let earlier: Vec<_> = earlier.iter().map(|flags| export(&ours, *flags, soon()).unwrap().handle).collect();
+    let told = ours.metadata().unwrap();
+    let before: Vec<_> = earlier.into_iter().map(|handle| import(handle, device).unwrap()).collect();
+    let picture = draw(&ours, drawn);
+    let exported = export(&ours, *flags, soon()).unwrap();
+    assert_eq!(exported.steps, *steps, "{rule}");
+    let decision = exported.decision;
+    assert_eq!((decision.compression, decision.reason, decision.resolve), (*outcome, *reason, *resolve), "{rule}");
+    let drops = steps.iter().any(|step| matches!(step, Step::DropDcc(_)));
+    assert_eq!((decision.changed, ours.metadata().unwrap() != told), (drops, drops), "{rule}");
+
+    // Who imported before is told of a drop, and of nothing else.
+    for theirs in before {
+        let held = handover::acquire(&[(&theirs, Access::Read, handover::Region::WHOLE)], soon());
+        let held = held.and_then(handover::Acquire::wait);
+        assert_eq!(held.is_err(), drops, "{rule}: {held:?}");
+    }
+    if *resolve == Resolve::ByFlush {
+        // The producer promised it.
+        let held = lease(&ours, Access::Write);
+        flush(&held, &ours).unwrap();
+        held.release().unwrap();
+    }
+    // One handle for both consumers: another export might write out what this one left.
+    let parts = Parts::of(exported.handle);
+    let theirs = import(parts.handle(), device).unwrap();
+    assert_eq!(theirs.layout().has_compression(), *outcome == Outcome::Kept, "{rule}");
+    assert!(seen(&theirs) == picture, "{rule}: another picture");
+    assert!(seen(&ours) == picture, "{rule}: another picture for the producer");
+    let display = device.display().unwrap();
+    if display.reads(theirs.modifier()) {
+        let shown = import(parts.handle(), display).unwrap();
+        assert!(seen(&shown) == picture, "{rule}: the display");
     }
 }
 
@@ -243,7 +283,7 @@ fn every_export_does_what_the_rule_says_and_leaves_the_picture() {
 fn a_drop_for_a_display_waits_for_readers() {
     for of in [SCANOUT, SHOWN] {
         let ours = make(of);
-        draw(&ours);
+        draw(&ours, Drawn::Image);
         let theirs = import(export(&ours, READ_FLUSH, soon()).unwrap().handle, NAVI).unwrap();
         let held = lease(&theirs, Access::Read);
         let early = export(&ours, READ, common::millis(60)).expect_err("a drop under a reader");

@@ -190,6 +190,86 @@ fn what_the_chip_does_not_take_is_named_with_what_it_wants() {
     assert!(longer.import_steps().contains(&Step::Stride(Bytes(1536))));
 }
 
+/// Step 5 on GFX8, whose descriptors have a pitch: a longer stride is taken, and it is by that stride that the pixels are read and have to fit.
+#[test]
+fn tiles_of_gfx8_are_read_at_the_stride_that_was_taken() {
+    const POLARIS: Device = Device::POLARIS10;
+    const ROWS: u32 = 96;
+    let made = |width: u32| {
+        let options = Options { writers: Writers::Open, ..Options::default() };
+        allocate::implicit(POLARIS, FORMAT, Extent::new(width, ROWS).unwrap(), &options).unwrap().remove(0)
+    };
+    let picture = |width: u32| -> Vec<u8> {
+        let pixels = (0..ROWS).flat_map(|y| (0..width).map(move |x| y << 16 | x));
+        pixels.flat_map(u32::to_le_bytes).collect()
+    };
+    // What a producer does that lays 256 pixels out at a pitch of 512: its metadata tells of 256.
+    let (narrow, wide) = (made(256), made(512));
+    wide.set_metadata(&narrow.metadata().unwrap()).unwrap();
+    let held = common::lease(&wide, Access::Write);
+    held.write(&wide).unwrap().write_image(0, &picture(512), 2048).unwrap();
+    held.release().unwrap();
+    let alleged = |surface: &Surface, stride: u64| {
+        let handle = handed(surface);
+        let message = handle.message().clone();
+        let plane = PlaneLayout { stride: Bytes(stride), ..message.layout.plane(0).unwrap() };
+        let extent = Some(Extent::new(256, ROWS).unwrap());
+        let layout =
+            Layout::from_allegation(Some(FORMAT), extent, Modifier::INVALID, &[plane], message.memory).unwrap();
+        let message = Message::Surface(SurfaceMessage { layout, ..message });
+        let (_, descriptors) = handle.into_parts();
+        import(Handle::from_parts(&message.encode(), descriptors.into())?, POLARIS)
+    };
+    let theirs = alleged(&wide, 2048).unwrap();
+    assert!(theirs.import_steps().contains(&Step::Stride(Bytes(2048))), "{:?}", theirs.import_steps());
+    assert_eq!(theirs.layout().plane(0), wide.layout().plane(0), "the layout that the chip computes at that stride");
+    let held = common::lease(&theirs, Access::Read);
+    let mut seen = vec![0; picture(256).len()];
+    held.read(&theirs).unwrap().read_image(0, &mut seen, 1024).unwrap();
+    assert!(seen == picture(256), "the left half of what was drawn");
+    drop(held);
+
+    let own = alleged(&narrow, 1024).unwrap();
+    assert!(own.import_steps().contains(&Step::Stride(Bytes(1024))));
+    for (what, stride, says) in [
+        ("a buffer that ends before", 2048, "ends past the buffer"),
+        ("between two tiles", 1280, "a multiple of 1024 bytes"),
+        ("less than a row", 0, "a row needs 1024 bytes"),
+    ] {
+        let error = refusal(what, alleged(&narrow, stride));
+        assert_eq!((error.stage(), error.kind()), (Stage::Import, &Kind::Malformed), "{what}: {error}");
+        assert!(error.to_string().contains(says), "{what}: {error}");
+    }
+}
+
+/// Step 8, at every later look too: the surface ends where its handle says, however much the file has.
+#[test]
+fn a_later_look_is_bounded_by_the_memory_of_the_handle() {
+    const POLARIS: Device = Device::POLARIS10;
+    let (extent, options) = (Extent::new(256, 96).unwrap(), Options { writers: Writers::Open, ..Options::default() });
+    let made =
+        |width: u32| allocate::implicit(POLARIS, FORMAT, Extent::new(width, 96).unwrap(), &options).unwrap().remove(0);
+    let (ours, tiles) = (made(512), made(256).metadata().unwrap());
+    let offer = POLARIS.offer("one", &[FORMAT], SurfaceUsages::RENDER);
+    let rows = allocate(POLARIS, &negotiate(extent, &[offer]).unwrap(), &options).unwrap().remove(0);
+    ours.set_metadata(&rows.metadata().unwrap()).unwrap();
+    // Tiles at this stride are padded to 128 rows, for which the file has room.
+    let memory = Bytes(2048 * 96);
+    let handle = handed(&ours);
+    let message = handle.message().clone();
+    assert_eq!(message.memory, Bytes(2048 * 128));
+    let plane = PlaneLayout { offset: Bytes::ZERO, stride: Bytes(2048), size: memory };
+    let layout = Layout::from_allegation(Some(FORMAT), Some(extent), Modifier::INVALID, &[plane], memory).unwrap();
+    let message = Message::Surface(SurfaceMessage { layout, memory, ..message });
+    let (_, descriptors) = handle.into_parts();
+    let theirs = import(Handle::from_parts(&message.encode(), descriptors.into()).unwrap(), POLARIS).unwrap();
+    handover::import::refresh(&theirs).unwrap();
+    ours.set_metadata(&tiles).unwrap();
+    let error = refusal("tiles past the end", handover::import::refresh(&theirs));
+    assert_eq!((error.stage(), error.kind()), (Stage::Import, &Kind::Malformed), "{error}");
+    assert!(error.to_string().contains("ends past the buffer"), "{error}");
+}
+
 /// Step 1: only descriptors pass.
 #[test]
 fn a_global_name_is_not_imported() {

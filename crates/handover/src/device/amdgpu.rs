@@ -16,7 +16,6 @@ use handover_model::export::{chip, decide};
 use handover_model::import::amdgpu::{Handle, Plane, Request, Step as ImportStep, plan};
 use handover_model::import::stride::Computed;
 use handover_model::layout::Constraints;
-use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{Caller, Chip as AmdChip, ImageType, Reader};
 use handover_model::metadata::registry::Registry;
 use handover_model::{Bytes, Decision, Elements, ExportFlags, ExportState, Extent, Format, Layout, Metadata};
@@ -127,12 +126,12 @@ impl Device {
             return Ok(Vec::new());
         };
         let by_modifier = arrival.handed.modifier() != Modifier::INVALID;
-        let own = chip.makes(layout.modifier()) || layout.gfx8().is_some();
-        if !own || !(by_modifier || chip.wrote(arrival.metadata)) {
+        let follows = chip.imports_by_rule(layout.modifier(), layout.gfx8());
+        if !follows || !(by_modifier || chip.wrote(arrival.metadata)) {
             return Ok(Vec::new());
         }
-        let (modifier, tiles) = (layout.modifier(), layout.gfx8());
-        let import = Import { chip, reader, arrival, by_modifier, format, extent, modifier, tiles };
+        let modifier = layout.modifier();
+        let import = Import { chip, reader, arrival, layout, by_modifier, format, extent, modifier };
         let mut steps = Vec::new();
         for index in 0..format.planes().len() {
             steps.extend(import.plane(index).map_err(|error| match error.kind() {
@@ -150,19 +149,19 @@ struct Import<'a> {
     chip: &'static Chip,
     reader: Reader,
     arrival: &'a Arrival<'a>,
+    /// The layout by which the pixels will be read: the computed one at a stride that the chip may not take.
+    layout: &'a Layout,
     by_modifier: bool,
     format: Format,
     extent: Extent,
     modifier: Modifier,
-    /// Where there is no modifier for them.
-    tiles: Option<Gfx8>,
 }
 
 impl Import<'_> {
     /// The layout that the chip computes, whatever it was told; from the start of the memory.
     fn computed(&self) -> Result<Layout> {
         let linear = Constraints { stride_align: self.chip.linear_stride(self.format), ..Constraints::NONE };
-        match (self.modifier, self.tiles) {
+        match (self.modifier, self.layout.gfx8()) {
             (Modifier::LINEAR, _) => Layout::linear(self.format, self.extent, linear),
             (_, Some(tiles)) => Layout::in_tiles(self.format, self.extent, tiles, Constraints::NONE),
             (modifier, None) => Layout::tiled(self.format, self.extent, modifier, Constraints::NONE),
@@ -173,8 +172,9 @@ impl Import<'_> {
     /// The steps for one plane of pixels.
     fn plane(&self, index: usize) -> Result<Vec<ImportStep>> {
         let computed = self.computed()?;
-        let (Some(own), Some(told), Some(texel), Some((wide, rows))) = (
+        let (Some(own), Some(read), Some(told), Some(texel), Some((wide, rows))) = (
             computed.plane(index),
+            self.layout.plane(index),
             self.arrival.handed.plane(index),
             self.format.planes().get(index).map(|plane| plane.bytes_per_element),
             self.format.plane_extent(index, self.extent),
@@ -211,6 +211,8 @@ impl Import<'_> {
         };
         let surface = match (linear, rows.checked_sub(1)) {
             (true, Some(more)) => told.stride.checked_mul(more.into()).and_then(|above| above.checked_add(row)),
+            // At a stride of the handle's the pixels reach further than the chip by itself would have them.
+            (false, _) if !self.by_modifier => Some(read.size),
             _ => Some(own.size),
         };
         let surface = surface.unwrap_or(Bytes(u64::MAX));
@@ -238,6 +240,11 @@ impl Import<'_> {
             planes: (&given, &expected),
         };
         let plan = plan(&request, self.arrival.metadata)?;
+        if read.stride != told.stride {
+            return Err(Error::new(Stage::Import, Kind::Malformed)
+                .asked(format!("a stride of {}", told.stride))
+                .why(format!("{} is the one that can be computed here", read.stride)));
+        }
         if !self.by_modifier {
             self.check_dcc(&computed, plan.reading.dcc_offset, plan.reading.display_dcc_offset)?;
         }

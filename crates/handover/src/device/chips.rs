@@ -171,6 +171,11 @@ impl Chip {
         modifier == Modifier::LINEAR || self.modifiers.contains(&modifier)
     }
 
+    /// Does AMDGPU's rule on imports follow for a layout of this modifier or these tiles?
+    pub(super) fn imports_by_rule(&self, modifier: Modifier, tiles: Option<Gfx8>) -> bool {
+        self.level().is_some() && (self.makes(modifier) || tiles.is_some())
+    }
+
     /// One plane of pixels of a size that tiles have; compressed, of 4 bytes, as Mesa offers it.
     fn carries(&self, modifier: Modifier, format: Format) -> bool {
         let [plane] = format.planes() else { return false };

@@ -133,16 +133,18 @@ pub(super) fn layout(device: Device, handle: &Layout, metadata: &Metadata, regis
         None => Layout::tiled(format, extent, modifier, constraints),
     };
     let computed = compute(Constraints::NONE).map_err(alleged)?;
-    let computed = match computed.plane(0) {
-        Some(pixels) if pixels.stride == whole.stride => computed,
-        // The chip's own rule says which strides it takes, and names the one it wants.
-        _ if own.is_some_and(|chip| chip.reader().is_some()) => return Ok(computed),
-        _ => {
-            let constraints = Constraints { stride_align: whole.stride, ..Constraints::NONE };
-            compute(constraints).map_err(alleged)?
+    let is_told = |layout: &Layout| layout.plane(0).is_some_and(|pixels| pixels.stride == whole.stride);
+    let computed = if is_told(&computed) {
+        computed
+    } else {
+        let again = compute(Constraints { stride_align: whole.stride, ..Constraints::NONE });
+        if own.is_some_and(|chip| chip.imports_by_rule(modifier, tiles)) {
+            // The chip's own rule says which strides it takes, names the one it wants, and sees that it fits.
+            return Ok(again.ok().filter(is_told).unwrap_or(computed));
         }
+        again.map_err(alleged)?
     };
-    if computed.size() > whole.size || computed.plane(0).is_none_or(|plane| plane.stride != whole.stride) {
+    if computed.size() > whole.size || !is_told(&computed) {
         return Err(refused(Kind::Malformed)
             .found(format!("{} at a stride of {}", whole.size, whole.stride))
             .why(format!("{modifier} for {format} {extent} needs {}", computed.size())));

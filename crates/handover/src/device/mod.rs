@@ -95,7 +95,9 @@ impl Device {
     }
 
     /// The display of this chip: it makes nothing and writes nothing, and of compressed layouts reads those that have DCC for a display, by
-    /// that DCC, as somebody left it. `None` where no display is simulated: for what is no chip of AMD's.
+    /// that DCC, as somebody left it. It has the habits of the chip, the register that the chip [knows](Self::with_gb_addr_config), and no
+    /// decoders: a display does not learn. `None` where no display is simulated: for what is no chip of AMD's, and for GFX8, which has none
+    /// of its own because its tiles are always those of a display.
     ///
     /// ```
     /// use handover::{Device, Format};
@@ -107,7 +109,8 @@ impl Device {
     pub const fn display(self) -> Option<Self> {
         match self.profile {
             Profile::Chip(chip) if chip.has_display() => {
-                Some(Self { engine: Engine::Display, ..Self::of(self.profile) })
+                let (decodes_blocks, decodes_determined, flipped) = (false, false, None);
+                Some(Self { engine: Engine::Display, decodes_blocks, decodes_determined, flipped, ..self })
             }
             _ => None,
         }
@@ -118,17 +121,20 @@ impl Device {
         matches!(self.engine, Engine::Display)
     }
 
-    /// The same device, whose driver has learnt to read the layout of `blocks`.
+    /// The same device, whose driver has learnt to read the layout of `blocks`. A display learns nothing, nor does `blocks` itself: they
+    /// stay as they are.
     #[must_use]
     pub const fn with_blocks_decoder(self) -> Self {
-        Self { decodes_blocks: true, ..self }
+        let is_blocks = matches!(self.profile, Profile::Blocks);
+        Self { decodes_blocks: !is_blocks && !self.only_reads(), ..self }
     }
 
     /// The same device, whose driver has learnt to read every layout that its modifier fully determines, whoever made it
-    /// ([`tiling`](handover_model::layout::tiling)). What is compressed stays with those who made it.
+    /// ([`tiling`](handover_model::layout::tiling)). What is compressed stays with those who made it. A
+    /// display learns nothing: it stays as it is.
     #[must_use]
     pub const fn with_decoder(self) -> Self {
-        Self { decodes_determined: true, ..self }
+        Self { decodes_determined: !self.only_reads(), ..self }
     }
 
     /// The same device, which knows the register GB_ADDR_CONFIG of the AMD device whose surfaces it gets without a modifier. The PCI ID in
@@ -140,11 +146,11 @@ impl Device {
     }
 
     /// The same device, whose decoder inverts one bit of the address of every element: a fault for tests, which must show. A bit outside
-    /// the tiles of a layout is refused where that is read.
+    /// the tiles of a layout is refused where that is read. Of a display, what it reads by itself is read wrong.
     #[doc(hidden)]
     #[must_use]
     pub const fn with_flipped_bit(self, bit: u32) -> Self {
-        Self { decodes_determined: true, flipped: Some(bit), ..self }
+        Self { flipped: Some(bit), ..self.with_decoder() }
     }
 
     /// Does it read every layout that its modifier determines ([`with_decoder`](Self::with_decoder))?
@@ -157,20 +163,23 @@ impl Device {
         [Self::PLAIN, Self::BLOCKS].into_iter().chain(chips::ALL.map(Self::chip))
     }
 
-    /// The simulated device of this name: "plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake" or "turing"; with "+decode" behind
-    /// it, with [a decoder](Self::with_decoder); with "+display", [its display](Self::display); "plain+blocks":
-    /// [that of blocks](Self::with_blocks_decoder). Any of them may end with a "+" and the [word](Habit::word) of a habit:
-    /// "navi21+decode+lost-after=3".
+    /// The simulated device of this name: "plain", "blocks", "polaris10", "vega10", "navi21", "tigerlake" or "turing". Behind it, in this
+    /// order, each with a "+" before it: "blocks", with [that decoder](Self::with_blocks_decoder); "decode", with
+    /// [one for everybody's](Self::with_decoder); "display", [its display](Self::display); the [word](Habit::word) of a habit.
+    /// "navi21+decode+lost-after=3" is one. Every [`name`](Self::name) is read back; no name tells of
+    /// [GB_ADDR_CONFIG](Self::with_gb_addr_config).
     pub fn from_name(name: &str) -> Option<Self> {
-        let plain = [Self::PLAIN.with_blocks_decoder()];
-        let displays = || Self::simulated().filter_map(Self::display);
-        let all =
-            || Self::simulated().flat_map(|device| [device, device.with_decoder()]).chain(plain).chain(displays());
-        let habit = |(bare, word): (&str, &str)| {
-            let device = all().find(|device| device.name() == bare)?;
-            Habit::from_word(word).map(|habit| device.with_habit(habit)).filter(|device| device.name() == name)
-        };
-        all().find(|device| device.name() == name).or_else(|| name.rsplit_once('+').and_then(habit))
+        let mut words = name.split('+');
+        let bare = words.next()?;
+        let device = Self::simulated().find(|device| device.name() == bare)?;
+        let device = words.try_fold(device, |device, word| match word {
+            "blocks" => Some(device.with_blocks_decoder()),
+            "decode" => Some(device.with_decoder()),
+            "display" => device.display(),
+            word => Habit::from_word(word).map(|habit| device.with_habit(habit)),
+        })?;
+        // What was said in another order, twice or in vain is not its name.
+        (device.name() == name).then_some(device)
     }
 
     /// Is it simulated?
@@ -191,7 +200,7 @@ impl Device {
             Profile::Chip(chip) => chip.name,
             Profile::Driver => "driver",
         };
-        let blocks = if self.decodes_blocks && self.profile != Profile::Blocks { "+blocks" } else { "" };
+        let blocks = if self.decodes_blocks { "+blocks" } else { "" };
         let decode = if self.decodes_determined { "+decode" } else { "" };
         let display = if self.only_reads() { "+display" } else { "" };
         let habit = self.habit.map(|habit| format!("+{}", habit.word())).unwrap_or_default();
@@ -310,7 +319,7 @@ impl Device {
             _ => (*layout, tiled::DEFAULT_CLEAR),
         };
         let codec = match self.flipped {
-            Some(bit) if !self.makes(modifier) => tiled::Codec::with_flipped_bit(&layout, bit)?,
+            Some(bit) if !self.makes(modifier) => tiled::Codec::with_flipped_bit(&layout, bit, clear, self.engine)?,
             _ => tiled::Codec::of(&layout, clear, self.engine)?,
         };
         Ok((Codec::Tiled(codec), layout, steps))

@@ -63,9 +63,9 @@ impl Codec {
         Self::over(maps::of(layout)?, layout, clear, engine)
     }
 
-    /// A codec that inverts one bit of every address, to show that this shows. What is compressed never has it.
-    pub(super) fn with_flipped_bit(layout: &Layout, bit: u32) -> Result<Self> {
-        Self::over(maps::with_flipped_bit(layout, bit)?, layout, DEFAULT_CLEAR, Engine::Renderer)
+    /// A codec that inverts one bit of every address, to show that this shows. Of what is compressed that is the pixels that are stored.
+    pub(super) fn with_flipped_bit(layout: &Layout, bit: u32, clear: u32, engine: Engine) -> Result<Self> {
+        Self::over(maps::with_flipped_bit(layout, bit)?, layout, clear, engine)
     }
 
     fn over(planes: Vec<Plane>, layout: &Layout, clear: u32, engine: Engine) -> Result<Self> {
