@@ -167,7 +167,15 @@ impl Share {
 
     /// Gives up a reference. The last one ends the entries and hears of trouble.
     pub(crate) fn end_last(this: Arc<Self>) -> Result<(), Trouble> {
-        Arc::into_inner(this).map_or(Ok(()), |mut share| share.end())
+        Self::end_on_device(this).0
+    }
+
+    /// The same, and beside it whether the devices are there: one look, so that what is told here is what the entries say.
+    #[inline]
+    pub(crate) fn end_on_device(this: Arc<Self>) -> (Result<(), Trouble>, Result<()>) {
+        let on_device = habits::check(&this.parts, Stage::Release);
+        let is_lost = on_device.is_err();
+        (Arc::into_inner(this).map_or(Ok(()), |mut share| share.end(is_lost)), on_device)
     }
 
     pub(crate) fn parts(&self) -> &[Part] {
@@ -241,7 +249,7 @@ impl Share {
     }
 
     /// Ends every entry. All parts are tried; the first trouble is told.
-    fn end(&mut self) -> Result<(), Trouble> {
+    fn end(&mut self, is_lost: bool) -> Result<(), Trouble> {
         if std::mem::replace(self.ended.get_mut(), true) {
             return Ok(());
         }
@@ -249,8 +257,10 @@ impl Share {
         if !had_its_turn && !fails_in_line {
             return working_set::withdraw(&self.parts);
         }
-        let error = *self.error.get_mut();
-        let error = if error == 0 { habits::errno_of_loss(&self.parts) } else { Some(error) };
+        let error = match *self.error.get_mut() {
+            0 => is_lost.then_some(habits::ENODEV.unsigned_abs()),
+            error => Some(error),
+        };
         let whole_write = |part: &&Part| part.asked.0 == Usage::Write && part.asked.1.is_whole();
         // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
         // Nor has a device's lease; and to look would wait for its work, here where nobody can say for how long.
@@ -266,7 +276,8 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         // A spoiled entry cannot be told to anybody here; `Lease::release` tells it.
-        let _ = self.end();
+        let is_lost = habits::check(&self.parts, Stage::Release).is_err();
+        let _ = self.end(is_lost);
     }
 }
 

@@ -3,10 +3,9 @@
 
 mod common;
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use common::{
     Other, PATIENCE, Parts, alone, hear, hear_parts, keeps_descriptors, lease, parent, refusal, role, say, soon,
@@ -223,56 +222,6 @@ fn every_verb_on_a_lost_device_says_so() {
         assert_eq!(seen.torn_by(), Some(19));
         assert!(import(again.handle(), Device::NAVI21).is_ok());
     });
-}
-
-/// A job that loses its device in line fails without having had its turn: whoever has the turn keeps his pixels to himself.
-#[test]
-fn a_job_that_never_began_touches_no_pixel_of_the_lease_before_it() {
-    let _alone = alone();
-    let device = Device::NAVI21.with_habit(Habit::LostAfter(3));
-    let agreement = agree(&offers(device, Device::NAVI21), SMALL);
-    let (ours, second) = (allocate(device, &agreement, &options()).unwrap().remove(0), buffer(device));
-    // Who exports without explicit flushes tracks: the end of a write resolves what it cleared.
-    let sent = Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle);
-    let memory = || std::fs::read(format!("/proc/self/fd/{}", sent.pixels.as_raw_fd())).unwrap();
-    let held = lease(&ours, Access::Write);
-    held.write(&ours).unwrap().clear(0xff12_3456).unwrap();
-    let pending = memory();
-    let queue = Queue::new("engine").unwrap();
-    let job = queue.submit(&[(&ours, Access::Write, Region::WHOLE)], &[], soon(), |_| panic!("not its turn")).unwrap();
-    write(&second).unwrap();
-    write(&second).unwrap();
-    assert_eq!(*write(&second).unwrap_err().kind(), Kind::DeviceLost);
-    assert_eq!(*job.wait(soon()).unwrap_err().kind(), Kind::DeviceLost);
-    assert!(memory() == pending, "resolved under the lease that is still held");
-    drop(held);
-    assert!(memory() != pending, "resolved at the end of the lease that cleared");
-}
-
-/// A job that was given a share of a lease ends with the device; the lease stays its holder's, and nobody comes in between.
-#[test]
-fn a_lease_that_was_submitted_is_held_until_it_is_given_up() {
-    let _alone = alone();
-    let device = Device::PLAIN.with_habit(Habit::LostAfter(1));
-    let (ours, second, queue) = (buffer(device), buffer(device), Queue::new("engine").unwrap());
-    let theirs = import(Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle).handle(), Device::PLAIN);
-    let theirs = theirs.unwrap();
-    let held = lease(&ours, Access::Write);
-    let (elsewhere, other) = (buffer(Device::PLAIN), Queue::new("other").unwrap());
-    let (end, ended) = channel::<()>();
-    let before = other.submit(&[(&elsewhere, Access::Write, Region::WHOLE)], &[], soon(), move |_| {
-        let _ = ended.recv();
-        Ok(())
-    });
-    let before = before.unwrap();
-    let job = queue.submit_lease(&held, &[before], soon(), |_| panic!("not its turn")).unwrap();
-    write(&second).unwrap_err();
-    assert_eq!(*job.wait(soon()).unwrap_err().kind(), Kind::DeviceLost);
-    let read = || try_acquire(&[(&theirs, Access::Read, Region::WHOLE)]).unwrap();
-    assert!(read().is_none());
-    drop(held);
-    assert_eq!(read().unwrap().torn_by(), Some(19));
-    drop(end);
 }
 
 /// Not a test: the other process.

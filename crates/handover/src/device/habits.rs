@@ -42,8 +42,8 @@ pub enum Habit {
 
 /// "Input/output error".
 const EIO: i32 = 5;
-/// "No such device".
-const ENODEV: i32 = 19;
+/// "No such device": what the work of a lost one ends with.
+pub(crate) const ENODEV: i32 = 19;
 
 /// Submissions of each device that may be lost, in this process.
 static SUBMISSIONS: LazyLock<Mutex<HashMap<Device, u32>>> = LazyLock::new(Mutex::default);
@@ -174,12 +174,6 @@ pub(crate) fn begin(parts: &[Part]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The errno that the work of these parts ends with, if a device of theirs was lost meanwhile.
-#[inline]
-pub(crate) fn errno_of_loss(parts: &[Part]) -> Option<u32> {
-    check(parts, Stage::Release).is_err().then_some(ENODEV.unsigned_abs())
 }
 
 /// Until when to wait at the most before a look at the devices: who waits on one that may be lost looks every slice.
