@@ -11,9 +11,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::mpsc::channel;
 
 use common::{Parts, copy, lease, soon};
+use handover::queue::{Bound, MemoryJob};
 use handover::{
-    Access, Bytes, Device, ExportFlags, Extent, Format, Habit, Kind, Options, Queue, Region, Result, Surface,
-    SurfaceUsages, Writers, acquire, allocate, export, import, negotiate, try_acquire,
+    Access, Bytes, Device, ExportFlags, Extent, Format, Habit, Kind, Lease, Options, Queue, Region, Result, Stage,
+    Surface, SurfaceUsages, Writers, acquire, allocate, export, import, negotiate, try_acquire,
 };
 
 fn options() -> Options {
@@ -106,4 +107,40 @@ fn a_job_whose_device_is_lost_while_it_runs_fails_by_its_fence_and_by_its_entry(
     let error = job.unwrap().wait(soon()).unwrap_err();
     assert_eq!((error.kind(), error.errno()), (&Kind::DeviceLost, Some(19)), "{error}");
     assert_eq!(lease(&theirs, Access::Read).torn_by(), Some(19));
+}
+
+/// What would begin after the loss is refused at once, on whatever way it is submitted; who polls is told when he polls.
+#[test]
+fn nothing_is_submitted_to_a_lost_device_and_who_polls_is_told() {
+    let device = Device::PLAIN.with_habit(Habit::LostAfter(4));
+    let (ours, second, queue) = (buffer(device), buffer(device), Queue::new("engine").unwrap());
+    let theirs = import(Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle).handle(), Device::PLAIN);
+    let theirs = theirs.unwrap();
+    let held = lease(&second, Access::Read);
+    let reading = lease(&theirs, Access::Read);
+    let set = [(&ours, Access::Write, Region::WHOLE)];
+    let (mut polled, mut collected) = (acquire(&set, soon()).unwrap(), acquire(&set, soon()).unwrap());
+    assert!(polled.poll().unwrap().is_none() && collected.poll_collect().unwrap().is_none());
+    let other = buffer(device);
+    (1..4).for_each(|_| write(&other).unwrap());
+    write(&other).unwrap_err();
+    let plain = buffer(Device::PLAIN);
+    let mut bound = Bound::new();
+    bound.bind(&ours);
+    let job = |_: &Lease| -> Result<()> { panic!("its device is lost") };
+    let named = [(&plain, Access::Read, Region::WHOLE)];
+    let answers = [
+        polled.poll().map(drop),
+        collected.poll_collect().map(drop),
+        queue.submit_memory(MemoryJob::Move, &[&ours], &[], soon(), job).map(drop),
+        queue.submit_memory(MemoryJob::PageTables, &[&plain, &ours], &[], soon(), job).map(drop),
+        queue.submit_bound(&bound, &named, &[], soon(), job).map(drop),
+        queue.submit_lease(&held, &[], soon(), job).map(drop),
+    ];
+    for (index, answer) in answers.into_iter().enumerate() {
+        let error = answer.unwrap_err();
+        assert_eq!((error.stage(), error.kind()), (Stage::Acquire, &Kind::DeviceLost), "{index}: {error}");
+    }
+    drop(reading);
+    assert!(!lease(&theirs, Access::Read).is_torn(), "they left the line and wrote nothing");
 }

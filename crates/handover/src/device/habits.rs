@@ -9,9 +9,14 @@
 //!    one.
 //! 3. A submission that fails ends like a job that failed: whoever comes after a write of it is told
 //!    ([`Lease::torn_by`](crate::Lease::torn_by)), and nobody waits for ever.
-//! 4. A device is lost in this process, for all surfaces that are open on it here, and for good. Every verb on it answers
-//!    [`Kind::DeviceLost`]; what it was granted, and the jobs that wait for their turn, end with `ENODEV` within a slice of 20 ms.
-//!    Surfaces stay with whoever else has them, on another device here too. What is dropped is given back as ever.
+//! 4. A device is lost in this process, for all surfaces that are open on it here, and for good. Whatever would begin on it (to
+//!    allocate, import, export, prove, acquire, submit, view or flush) answers [`Kind::DeviceLost`]. Surfaces stay with whoever else has
+//!    them, on another device here too. What is dropped is given back as ever.
+//! 5. What waits for its turn behind work of participants, or for a [`Fence`](crate::Fence), ends within a slice of 20 ms: a job with
+//!    `ENODEV`, without having touched a pixel, and an acquire by leaving the line. Who polls is told when he polls. A wait for what
+//!    pends in the kernel's own reservation of a dma-buf is another device's to end: it goes on until that, or its deadline.
+//! 6. What was granted is its holder's, who may be in the middle of it: a lease until it is dropped, a job until it returns. It ends
+//!    with `ENODEV` then, if it wrote, and its release or its fence says so.
 //!
 //! A device is known by its value: two of one name and one habit in a process are one.
 

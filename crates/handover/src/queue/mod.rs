@@ -183,6 +183,7 @@ impl Queue {
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
         lease.check_waited()?;
+        device::check(lease.share().parts(), Stage::Acquire)?;
         let line = lock(&self.shared.line);
         Ok(self.push(line, Arc::clone(lease.share()), Waiting::default(), after, deadline, Box::new(job)))
     }
