@@ -114,6 +114,10 @@ impl Acquire {
         if self.waiting.entries_are_over(share) {
             return self.share.take().map(|share| self.collected(share)).transpose();
         }
+        if let Err(error) = share.check_device(Stage::Acquire) {
+            self.leave();
+            return Err(error);
+        }
         if self.deadline.has_passed() {
             let error = self.waiting.timed_out(share, Stage::Acquire);
             self.leave();

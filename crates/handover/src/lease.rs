@@ -136,8 +136,10 @@ pub(crate) struct Share {
     parts: Parts,
     /// Errno of the first failure; 0 is none.
     error: AtomicU32,
-    /// Has the turn come? Work that never began is withdrawn, and touches no pixel at its end.
+    /// Has the turn come? Work that never began touches no pixel at its end: they may be another's, who still has his turn.
     granted: AtomicBool,
+    /// A job that lost its device before its turn: its entries end as failed. Other work that never began is withdrawn.
+    fails_in_line: AtomicBool,
     /// No CPU touches the pixels: there is nothing that only we know.
     for_device: AtomicBool,
     ended: AtomicBool,
@@ -150,6 +152,7 @@ impl Share {
             parts,
             error: AtomicU32::new(0),
             granted: AtomicBool::new(false),
+            fails_in_line: AtomicBool::new(false),
             for_device: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         })
@@ -164,7 +167,15 @@ impl Share {
 
     /// Gives up a reference. The last one ends the entries and hears of trouble.
     pub(crate) fn end_last(this: Arc<Self>) -> Result<(), Trouble> {
-        Arc::into_inner(this).map_or(Ok(()), |mut share| share.end())
+        Self::end_on_device(this).0
+    }
+
+    /// The same, and beside it whether the devices are there: one look, so that what is told here is what the entries say.
+    #[inline]
+    pub(crate) fn end_on_device(this: Arc<Self>) -> (Result<(), Trouble>, Result<()>) {
+        let on_device = habits::check(&this.parts, Stage::Release);
+        let is_lost = on_device.is_err();
+        (Arc::into_inner(this).map_or(Ok(()), |mut share| share.end(is_lost)), on_device)
     }
 
     pub(crate) fn parts(&self) -> &[Part] {
@@ -222,29 +233,38 @@ impl Share {
     /// Are its devices there? A job that waits for its turn fails with its device; a lease only leaves the line.
     #[inline]
     pub(crate) fn check_device(&self, stage: Stage) -> Result<()> {
-        habits::check(&self.parts, stage).inspect_err(|error| match self.parts.iter().all(|part| part.wish.lease) {
-            true => self.withdraw(),
-            false => {
-                self.fail_with(error);
-                self.grant();
-            }
-        })
+        habits::check(&self.parts, stage).inspect_err(|error| self.device_lost(error))
+    }
+
+    #[cold]
+    fn device_lost(&self, error: &Error) {
+        if self.granted.load(Ordering::Acquire) {
+            // A lease that was submitted: others hold shares of it, and its entries end with the last.
+        } else if self.parts.iter().all(|part| part.wish.lease) {
+            self.withdraw();
+        } else {
+            self.fail_with(error);
+            self.fails_in_line.store(true, Ordering::Release);
+        }
     }
 
     /// Ends every entry. All parts are tried; the first trouble is told.
-    fn end(&mut self) -> Result<(), Trouble> {
+    fn end(&mut self, is_lost: bool) -> Result<(), Trouble> {
         if std::mem::replace(self.ended.get_mut(), true) {
             return Ok(());
         }
-        if !*self.granted.get_mut() {
+        let (had_its_turn, fails_in_line) = (*self.granted.get_mut(), *self.fails_in_line.get_mut());
+        if !had_its_turn && !fails_in_line {
             return working_set::withdraw(&self.parts);
         }
-        let error = *self.error.get_mut();
-        let error = if error == 0 { habits::errno_of_loss(&self.parts) } else { Some(error) };
+        let error = match *self.error.get_mut() {
+            0 => is_lost.then_some(habits::ENODEV.unsigned_abs()),
+            error => Some(error),
+        };
         let whole_write = |part: &&Part| part.asked.0 == Usage::Write && part.asked.1.is_whole();
         // A lease of some cells cannot clear, so it leaves nothing to resolve; and the others' cells are not its to touch.
         // Nor has a device's lease; and to look would wait for its work, here where nobody can say for how long.
-        if !*self.for_device.get_mut() {
+        if had_its_turn && !*self.for_device.get_mut() {
             for part in self.parts.iter().filter(whole_write) {
                 part.surface.0.codec.end_of_submission(&part.surface);
             }
@@ -256,7 +276,8 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         // A spoiled entry cannot be told to anybody here; `Lease::release` tells it.
-        let _ = self.end();
+        let is_lost = habits::check(&self.parts, Stage::Release).is_err();
+        let _ = self.end(is_lost);
     }
 }
 

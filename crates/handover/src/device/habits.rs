@@ -9,9 +9,14 @@
 //!    one.
 //! 3. A submission that fails ends like a job that failed: whoever comes after a write of it is told
 //!    ([`Lease::torn_by`](crate::Lease::torn_by)), and nobody waits for ever.
-//! 4. A device is lost in this process, for all surfaces that are open on it here, and for good. Every verb on it answers
-//!    [`Kind::DeviceLost`]; what it was granted, and the jobs that wait for their turn, end with `ENODEV` within a slice of 20 ms.
-//!    Surfaces stay with whoever else has them, on another device here too. What is dropped is given back as ever.
+//! 4. A device is lost in this process, for all surfaces that are open on it here, and for good. Whatever would begin on it (to
+//!    allocate, import, export, prove, acquire, submit, view or flush) answers [`Kind::DeviceLost`]. Surfaces stay with whoever else has
+//!    them, on another device here too. What is dropped is given back as ever.
+//! 5. What waits for its turn behind work of participants, or for a [`Fence`](crate::Fence), ends within a slice of 20 ms: a job with
+//!    `ENODEV`, without having touched a pixel, and an acquire by leaving the line. Who polls is told when he polls. A wait for what
+//!    pends in the kernel's own reservation of a dma-buf is another device's to end: it goes on until that, or its deadline.
+//! 6. What was granted is its holder's, who may be in the middle of it: a lease until it is dropped, a job until it returns. It ends
+//!    with `ENODEV` then, if it wrote, and its release or its fence says so.
 //!
 //! A device is known by its value: two of one name and one habit in a process are one.
 
@@ -42,8 +47,8 @@ pub enum Habit {
 
 /// "Input/output error".
 const EIO: i32 = 5;
-/// "No such device".
-const ENODEV: i32 = 19;
+/// "No such device": what the work of a lost one ends with.
+pub(crate) const ENODEV: i32 = 19;
 
 /// Submissions of each device that may be lost, in this process.
 static SUBMISSIONS: LazyLock<Mutex<HashMap<Device, u32>>> = LazyLock::new(Mutex::default);
@@ -174,12 +179,6 @@ pub(crate) fn begin(parts: &[Part]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The errno that the work of these parts ends with, if a device of theirs was lost meanwhile.
-#[inline]
-pub(crate) fn errno_of_loss(parts: &[Part]) -> Option<u32> {
-    check(parts, Stage::Release).is_err().then_some(ENODEV.unsigned_abs())
 }
 
 /// Until when to wait at the most before a look at the devices: who waits on one that may be lost looks every slice.

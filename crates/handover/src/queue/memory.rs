@@ -96,6 +96,7 @@ impl Queue {
         deadline: Deadline,
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
+        bound.0.iter().try_for_each(|surface| surface.0.device.check_alive(Stage::Acquire))?;
         let rest = bound.0.iter().filter(|bound| !set.iter().any(|(surface, ..)| surface.id() == bound.id()));
         let rest = rest.map(|surface| Part::new(surface, Usage::Bookkeep, Region::WHOLE, false));
         self.submit_parts(check(set, false)?.and(rest), after, deadline, Box::new(job))
@@ -104,7 +105,7 @@ impl Queue {
     /// Submits work on the memory of these surfaces.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] for a surface that was imported: its memory is the producer's. Else as [`submit`](Self::submit).
+    /// [`Kind::Unsupported`] for a surface that was imported: its memory is the producer's. [`Kind::DeviceLost`]. Else as [`submit`](Self::submit).
     pub fn submit_memory(
         &self,
         kind: MemoryJob,
@@ -124,6 +125,7 @@ impl Queue {
                 .found("an imported surface")
                 .why("its memory is managed by the device that allocated it"));
         }
+        surfaces.iter().try_for_each(|surface| surface.0.device.check_alive(Stage::Acquire))?;
         let part = |surface: &&Surface| Part::new(surface, kind.usage(), Region::WHOLE, false);
         self.submit_parts(Parts::Many(surfaces.iter().map(part).collect()), after, deadline, Box::new(job))
     }

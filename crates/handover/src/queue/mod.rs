@@ -183,6 +183,7 @@ impl Queue {
         job: impl FnOnce(&Lease) -> Result<()> + Send + 'static,
     ) -> Result<Fence> {
         lease.check_waited()?;
+        device::check(lease.share().parts(), Stage::Acquire)?;
         let line = lock(&self.shared.line);
         Ok(self.push(line, Arc::clone(lease.share()), Waiting::default(), after, deadline, Box::new(job)))
     }
@@ -231,9 +232,10 @@ impl Submission {
                 .found(error.to_string())),
             Err(error) => Err(error),
         };
-        // The entries end before the fence does: whoever waited on the fence finds the surface free.
-        drop(self.share);
-        self.fence.signal(result);
+        // The entries end before the fence does: whoever waited on the fence finds the surface free. An entry that was spoiled is
+        // the control file's trouble, not the job's; a device that was lost while it ran is, and both say so.
+        let (_, on_device) = Share::end_on_device(self.share);
+        self.fence.signal(result.and(on_device));
     }
 
     fn turn(&mut self) -> Result<Lease> {

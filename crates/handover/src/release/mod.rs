@@ -8,7 +8,6 @@ use handover_model::Stage;
 use handover_sys::dma_buf;
 
 use crate::backend::linux::SyncFile;
-use crate::device::habits;
 use crate::error::{Error, Kind, Result, os};
 use crate::kernel_fences::{ENOTTY, direction};
 use crate::lease::{self, Lease};
@@ -21,8 +20,8 @@ impl Lease {
     /// [`Kind::DeviceLost`]: the entries ended, as failed.
     #[inline]
     pub fn release(self) -> Result<()> {
-        let on_device = habits::check(self.share().parts(), Stage::Release);
-        lease::Share::end_last(self.into_share()).map_err(|trouble| trouble.at(Stage::Release)).and(on_device)
+        let (entries, on_device) = lease::Share::end_on_device(self.into_share());
+        entries.map_err(|trouble| trouble.at(Stage::Release)).and(on_device)
     }
 
     /// Releases the lease after a device's work: attaches its fence to the kernel's reservation of every surface, as WRITE where the
