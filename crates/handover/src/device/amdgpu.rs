@@ -6,6 +6,8 @@
 //! - **The first export.** Allocation writes word and block already, so that who asks before finds them too.
 //! - **Exports after one without EXPLICIT_FLUSH.** Mesa writes out what any submission left; here every submission has done so at its
 //!   end, and one that still runs will.
+//! - **Fast clears after an export without EXPLICIT_FLUSH.** Mesa forbids those that its own metadata does not describe; here each is
+//!   written out when its submission ends.
 //! - **An offset without a modifier.** Mesa takes such a plane for linear; that would be a guess, and is refused.
 //! - **A display's DCC in a handle without EXPLICIT_FLUSH and modifier.** Mesa's importer forgets it and rewrites the metadata of the
 //!   producer, which its own comment calls wrong. The export that made the handle dropped it, and who finds it all the same is refused.
@@ -16,7 +18,7 @@ use handover_model::export::{chip, decide};
 use handover_model::import::amdgpu::{Handle, Plane, Request, Step as ImportStep, plan};
 use handover_model::import::stride::Computed;
 use handover_model::layout::Constraints;
-use handover_model::metadata::amdgpu::{Caller, Chip as AmdChip, ImageType, Reader};
+use handover_model::metadata::amdgpu::{Caller, ImageType, Reader};
 use handover_model::metadata::registry::Registry;
 use handover_model::{Bytes, Decision, Elements, ExportFlags, ExportState, Extent, Format, Layout, Metadata};
 use handover_model::{Modifier, Stage};
@@ -77,7 +79,6 @@ impl Device {
     ) -> Result<Planned> {
         if let Some((_, reader)) = self.amdgpu() {
             let texture = Texture {
-                constant_encode: AmdChip::of(reader.pci_id).and_then(AmdChip::constant_encode).unwrap_or(false),
                 scanout: made.display == Display::Scanout,
                 displayable: made.display != Display::None || has_display_dcc(layout.modifier()),
                 display_dcc: has_display_dcc(layout.modifier()),
