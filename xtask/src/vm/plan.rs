@@ -94,6 +94,7 @@ pub(super) const PLAN: Plan = Plan {
         LeftOut { program: "handover-cli.video", reason: VIDEO },
         LeftOut { program: "handover.chips", reason: SIMULATED },
         LeftOut { program: "handover.device_habits", reason: SIMULATED },
+        LeftOut { program: "handover.device_loss", reason: SIMULATED },
         LeftOut { program: "handover.device_names", reason: SIMULATED },
         LeftOut { program: "handover.display_dcc", reason: SIMULATED },
         LeftOut { program: "handover.export_amdgpu", reason: SIMULATED },
