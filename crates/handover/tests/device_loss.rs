@@ -62,13 +62,17 @@ fn a_job_that_never_began_touches_no_pixel_of_the_lease_before_it() {
     assert_ne!(states(), pending, "resolved at the end of the lease that cleared");
 }
 
+/// The same surface on a device that lives.
+fn peer(ours: &Surface) -> Surface {
+    import(Parts::of(export(ours, ExportFlags::READ, soon()).unwrap().handle).handle(), Device::PLAIN).unwrap()
+}
+
 /// A job that was given a share of a lease ends with the device; the lease stays its holder's, and nobody comes in between.
 #[test]
 fn a_lease_that_was_submitted_is_held_until_it_is_given_up() {
     let device = Device::PLAIN.with_habit(Habit::LostAfter(1));
     let (ours, second, queue) = (buffer(device), buffer(device), Queue::new("engine").unwrap());
-    let theirs = import(Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle).handle(), Device::PLAIN);
-    let theirs = theirs.unwrap();
+    let theirs = peer(&ours);
     let held = lease(&ours, Access::Write);
     let (elsewhere, other) = (buffer(Device::PLAIN), Queue::new("other").unwrap());
     let (end, ended) = channel::<()>();
@@ -114,8 +118,7 @@ fn a_job_whose_device_is_lost_while_it_runs_fails_by_its_fence_and_by_its_entry(
 fn nothing_is_submitted_to_a_lost_device_and_who_polls_is_told() {
     let device = Device::PLAIN.with_habit(Habit::LostAfter(4));
     let (ours, second, queue) = (buffer(device), buffer(device), Queue::new("engine").unwrap());
-    let theirs = import(Parts::of(export(&ours, ExportFlags::READ, soon()).unwrap().handle).handle(), Device::PLAIN);
-    let theirs = theirs.unwrap();
+    let theirs = peer(&ours);
     let held = lease(&second, Access::Read);
     let reading = lease(&theirs, Access::Read);
     let set = [(&ours, Access::Write, Region::WHOLE)];

@@ -5,7 +5,7 @@
 //! Who resolves, and how flags add up, is the same in both.
 
 use super::amdgpu::{Drop, HandleUsage, Plan, Request, Stays, Step, Texture, plan};
-use super::{Compression, Decision, ExportFlags, ExportState, Outcome, Reason, Resolve, admit};
+use super::{Compression, Decision, ExportFlags, ExportState, Outcome, Reason, admit};
 use crate::Result;
 
 /// As [`decide`](super::decide), where the plan of AMDGPU says what becomes of the compression. Pure; a refusal changes nothing.
@@ -44,12 +44,7 @@ pub fn decide(texture: &Texture, state: ExportState, flags: ExportFlags) -> Resu
         Step::DccStays(_, stays) => Some(*stays),
         _ => None,
     });
-    let after = ExportState {
-        compression: state.compression,
-        flags: merged,
-        dropped: state.dropped || dropped.is_some(),
-        exports: state.exports.saturating_add(1),
-    };
+    let after = state.exported(merged, dropped.is_some());
     let (compression, reason) = match (state.compression, dropped, stays) {
         (Compression::None, ..) => (Outcome::NeverHad, Reason::NotCompressible),
         (_, Some(why), _) => (Outcome::Dropped, why.reason()),
@@ -59,15 +54,7 @@ pub fn decide(texture: &Texture, state: ExportState, flags: ExportFlags) -> Resu
         _ if merged.contains(ExportFlags::WRITE) => (Outcome::Kept, Reason::ConsumerCompresses),
         _ => (Outcome::Kept, Reason::ReadOnlyConsumer),
     };
-    let resolve = after.resolve();
-    let decision = Decision {
-        compression,
-        reason,
-        resolve,
-        changed: dropped.is_some(),
-        resolve_now: resolve == Resolve::ByTracking && state.resolve() != Resolve::ByTracking,
-    };
-    Ok((after, decision, plan))
+    Ok((after, Decision::between(state, after, compression, reason), plan))
 }
 
 impl Drop {

@@ -257,12 +257,7 @@ pub fn decide(state: ExportState, flags: ExportFlags) -> Result<(ExportState, De
     let writes = flags.contains(ExportFlags::WRITE);
     let compressible = state.compression != Compression::None;
     let promised_by_modifier = state.compression == Compression::Promised;
-    let after = ExportState {
-        compression: state.compression,
-        flags: merged,
-        dropped: state.dropped || (compressible && writes && !promised_by_modifier),
-        exports: state.exports.saturating_add(1),
-    };
+    let after = state.exported(merged, compressible && writes && !promised_by_modifier);
     let (compression, reason) = match (compressible, after.dropped, writes) {
         (false, ..) => (Outcome::NeverHad, Reason::NotCompressible),
         (true, true, true) => (Outcome::Dropped, Reason::ConsumerMayWrite),
@@ -270,15 +265,33 @@ pub fn decide(state: ExportState, flags: ExportFlags) -> Result<(ExportState, De
         (true, false, _) if promised_by_modifier => (Outcome::Kept, Reason::ModifierPromises),
         (true, false, _) => (Outcome::Kept, Reason::ReadOnlyConsumer),
     };
-    let resolve = after.resolve();
-    let decision = Decision {
-        compression,
-        reason,
-        resolve,
-        changed: after.dropped && !state.dropped,
-        resolve_now: resolve == Resolve::ByTracking && state.resolve() != Resolve::ByTracking,
-    };
-    Ok((after, decision))
+    Ok((after, Decision::between(state, after, compression, reason)))
+}
+
+impl ExportState {
+    /// After an export by which the flags of all are these.
+    const fn exported(self, merged: ExportFlags, drops: bool) -> Self {
+        Self {
+            compression: self.compression,
+            flags: merged,
+            dropped: self.dropped || drops,
+            exports: self.exports.saturating_add(1),
+        }
+    }
+}
+
+impl Decision {
+    /// What an export decided that led from one state to the other.
+    fn between(before: ExportState, after: ExportState, compression: Outcome, reason: Reason) -> Self {
+        let resolve = after.resolve();
+        Self {
+            compression,
+            reason,
+            resolve,
+            changed: after.dropped && !before.dropped,
+            resolve_now: resolve == Resolve::ByTracking && before.resolve() != Resolve::ByTracking,
+        }
+    }
 }
 
 /// The flags of all exports with this one, which is refused if they mean nothing.

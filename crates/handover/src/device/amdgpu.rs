@@ -17,7 +17,6 @@ use handover_model::export::flush::{Dirty, Pass, passes};
 use handover_model::export::{chip, decide};
 use handover_model::import::amdgpu::{Handle, Plane, Request, Step as ImportStep, plan};
 use handover_model::import::stride::Computed;
-use handover_model::layout::Constraints;
 use handover_model::metadata::amdgpu::{Caller, ImageType, Reader};
 use handover_model::metadata::registry::Registry;
 use handover_model::{Bytes, Decision, Elements, ExportFlags, ExportState, Extent, Format, Layout, Metadata};
@@ -132,7 +131,8 @@ impl Device {
             return Ok(Vec::new());
         }
         let modifier = layout.modifier();
-        let import = Import { chip, reader, arrival, layout, by_modifier, format, extent, modifier };
+        let computed = chip.layout(format, extent, modifier, layout.gfx8()).map_err(|error| error.at(Stage::Import))?;
+        let import = Import { reader, arrival, layout, computed, by_modifier, format, extent, modifier };
         let mut steps = Vec::new();
         for index in 0..format.planes().len() {
             steps.extend(import.plane(index).map_err(|error| match error.kind() {
@@ -147,11 +147,12 @@ impl Device {
 
 /// An import on a chip of AMD's.
 struct Import<'a> {
-    chip: &'static Chip,
     reader: Reader,
     arrival: &'a Arrival<'a>,
     /// The layout by which the pixels will be read: the computed one at a stride that the chip may not take.
     layout: &'a Layout,
+    /// The layout that the chip computes, whatever it was told; from the start of the memory.
+    computed: Layout,
     by_modifier: bool,
     format: Format,
     extent: Extent,
@@ -159,20 +160,9 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    /// The layout that the chip computes, whatever it was told; from the start of the memory.
-    fn computed(&self) -> Result<Layout> {
-        let linear = Constraints { stride_align: self.chip.linear_stride(self.format), ..Constraints::NONE };
-        match (self.modifier, self.layout.gfx8()) {
-            (Modifier::LINEAR, _) => Layout::linear(self.format, self.extent, linear),
-            (_, Some(tiles)) => Layout::in_tiles(self.format, self.extent, tiles, Constraints::NONE),
-            (modifier, None) => Layout::tiled(self.format, self.extent, modifier, Constraints::NONE),
-        }
-        .map_err(|error| error.at(Stage::Import))
-    }
-
     /// The steps for one plane of pixels.
     fn plane(&self, index: usize) -> Result<Vec<ImportStep>> {
-        let computed = self.computed()?;
+        let computed = &self.computed;
         let (Some(own), Some(read), Some(told), Some(texel), Some((wide, rows))) = (
             computed.plane(index),
             self.layout.plane(index),
@@ -207,7 +197,7 @@ impl Import<'_> {
             planes.map(|plane| Plane { offset: place(plane.offset), stride: plane.stride }).collect()
         };
         let (given, expected) = match self.by_modifier {
-            true => (further(self.arrival.handed, Bytes::ZERO), further(&computed, told.offset)),
+            true => (further(self.arrival.handed, Bytes::ZERO), further(computed, told.offset)),
             false => (Vec::new(), Vec::new()),
         };
         let surface = match (linear, rows.checked_sub(1)) {
@@ -247,7 +237,7 @@ impl Import<'_> {
                 .why(format!("{} is the one that can be computed here", read.stride)));
         }
         if !self.by_modifier {
-            self.check_dcc(&computed, plan.reading.dcc_offset, plan.reading.display_dcc_offset)?;
+            self.check_dcc(plan.reading.dcc_offset, plan.reading.display_dcc_offset)?;
         }
         if plan.steps.contains(&ImportStep::DropDisplayDcc) {
             return Err(Error::new(Stage::Import, Kind::Malformed)
@@ -260,8 +250,8 @@ impl Import<'_> {
     }
 
     /// The block may put DCC nowhere but where the layout has it: we read it there.
-    fn check_dcc(&self, computed: &Layout, found: Option<Bytes>, display: Option<Bytes>) -> Result<()> {
-        let shown = has_display_dcc(self.modifier);
+    fn check_dcc(&self, found: Option<Bytes>, display: Option<Bytes>) -> Result<()> {
+        let (computed, shown) = (&self.computed, has_display_dcc(self.modifier));
         let drawn_by = if shown { computed.plane(2) } else { computed.plane(1) };
         let expected = drawn_by.filter(|_| computed.has_compression()).map(|plane| plane.offset);
         let for_display = computed.plane(1).filter(|_| shown).map(|plane| plane.offset);

@@ -3,13 +3,14 @@
 //! Layouts, tiling words and blocks are the real ones. What is ours is the content of compression data (see [`tiled`](super::tiled)),
 //! which no vendor documents: a real chip of the same kind could not read it.
 
+use handover_model::layout::Constraints;
 use handover_model::layout::tiling::Gfx8;
 use handover_model::metadata::amdgpu::{
     BlockSize, Chip as AmdChip, Dcc, DccPlane, Description, Descriptor, ImageType, Level, Reader, Swizzle, TexelFormat,
     TilingWord, VENDOR, from_modifier,
 };
 use handover_model::modifier::{Parsed, nvidia::Nvidia};
-use handover_model::{Bytes, Format, Header, Layout, Metadata, Modifier, Stage, Word};
+use handover_model::{Bytes, Extent, Format, Header, Layout, Metadata, Modifier, Stage, Word};
 
 use super::{gfx8, has_display_dcc, is_compressed};
 use crate::error::{Error, Kind, Result};
@@ -169,6 +170,22 @@ impl Chip {
     /// Does it make this at all?
     pub(super) fn makes(&self, modifier: Modifier) -> bool {
         modifier == Modifier::LINEAR || self.modifiers.contains(&modifier)
+    }
+
+    /// The layout it computes by itself, from the start of the memory: of this modifier, or of tiles that have none.
+    pub(super) fn layout(
+        &self,
+        format: Format,
+        extent: Extent,
+        modifier: Modifier,
+        tiles: Option<Gfx8>,
+    ) -> Result<Layout> {
+        let linear = Constraints { stride_align: self.linear_stride(format), ..Constraints::NONE };
+        match (modifier, tiles) {
+            (Modifier::LINEAR, _) => Layout::linear(format, extent, linear),
+            (_, Some(tiles)) => Layout::in_tiles(format, extent, tiles, Constraints::NONE),
+            (modifier, None) => Layout::tiled(format, extent, modifier, Constraints::NONE),
+        }
     }
 
     /// Does AMDGPU's rule on imports follow for a layout of this modifier or these tiles?

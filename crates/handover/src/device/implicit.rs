@@ -34,7 +34,7 @@ impl Device {
             return Ok(None);
         };
         if let Some(tiles) = chip.tiles(format) {
-            return Layout::in_tiles(format, extent, tiles, Constraints::NONE).map(Some);
+            return chip.layout(format, extent, Modifier::INVALID, Some(tiles)).map(Some);
         }
         let is_small = |modifier: Modifier| {
             // Whatever else is wrong with it is said below.
@@ -49,14 +49,7 @@ impl Device {
             Display::CanRead | Display::Scanout if chip.has_display() => chip.for_display(format).find(fits),
             _ => chip.modifiers(format).find(fits),
         };
-        match chosen {
-            None => Ok(None),
-            Some(Modifier::LINEAR) => {
-                let constraints = Constraints { stride_align: self.linear_stride(format), ..Constraints::NONE };
-                Layout::linear(format, extent, constraints).map(Some)
-            }
-            Some(modifier) => Layout::tiled(format, extent, modifier, Constraints::NONE).map(Some),
-        }
+        chosen.map(|modifier| chip.layout(format, extent, modifier, None)).transpose()
     }
 }
 

@@ -41,7 +41,7 @@ impl Device {
         all
     }
 
-    pub(crate) fn linear_stride(self, format: Format) -> Bytes {
+    fn linear_stride(self, format: Format) -> Bytes {
         match self.profile {
             Profile::Chip(chip) => chip.linear_stride(format),
             _ => LINEAR_STRIDE,
